@@ -1,0 +1,1 @@
+"""Courses, exercises, grading (built on the labs; the extra `classroom`)."""

@@ -1,0 +1,1 @@
+"""Seeds, lanes, the training loop, checkpoints, workers, devices; knows no particular network."""

@@ -1,0 +1,66 @@
+"""Optimizers as data: a frozen description that builds a `torch.optim` optimizer.
+
+Only optimizers whose update is elementwise may train lanes: lanes share one tensor, and an update
+that looks at a whole tensor (Adafactor's row means, LAMB's norms) would mix them silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+# Elementwise updates that torch.optim offers; `tests/engine/test_lanes.py` proves each of them.
+ELEMENTWISE = ("SGD", "Adam", "AdamW")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent, with heavy-ball momentum and L2 decay (`torch.optim.SGD`)."""
+
+    lr: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam, Kingma and Ba 2015, arXiv:1412.6980v9 (`torch.optim.Adam`)."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled decay, Loshchilov and Hutter 2019, arXiv:1711.05101v3."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+    amsgrad: bool = False
+
+
+OptimizerSpec = SGD | Adam | AdamW
+
+
+def build(spec: OptimizerSpec, parameters: Iterable[Tensor], *, fused: bool = True) -> Optimizer:
+    """Build the `torch.optim` optimizer that a description stands for.
+
+    Args:
+        spec: the description.
+        parameters: the tensors to train.
+        fused: use the kernel that updates everything in one pass (another rounding, faster).
+    """
+    settings: dict[str, Any] = asdict(spec)
+    kind: type[Optimizer] = getattr(torch.optim, type(spec).__name__)
+    return kind(list(parameters), **settings, fused=fused)  # type: ignore[call-arg]  # per class

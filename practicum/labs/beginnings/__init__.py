@@ -1,0 +1,1 @@
+"""Beginnings: the first machines that learned, before back-propagation."""

@@ -1,0 +1,1 @@
+"""Hopfield networks and how many memories they hold."""

@@ -1,0 +1,1 @@
+"""Training: what makes the descent fast, stable and good."""

@@ -1,0 +1,1 @@
+"""Dropout lowers test error when images are few."""

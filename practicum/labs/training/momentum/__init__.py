@@ -1,0 +1,1 @@
+"""Momentum, and the square root of the condition number."""
