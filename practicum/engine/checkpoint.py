@@ -18,6 +18,7 @@ import torch
 
 from practicum.engine.events import Event, Moment
 from practicum.engine.files import write_atomic
+from practicum.engine.seeds import generator_states, set_generator_states
 from practicum.engine.source import Resumable
 
 SECONDS_BETWEEN = 60.0
@@ -49,7 +50,7 @@ class Checkpoint:
     def write(self, state: Resumable) -> None:
         """Write the run as it stands."""
         saved: dict[str, Any] = {name: one.state_dict() for name, one in self.parts.items()}
-        saved |= {"state": state.state_dict(), "noise": torch.get_rng_state()}
+        saved |= {"state": state.state_dict(), "noise": generator_states()}
         buffer = io.BytesIO()
         torch.save(saved, buffer)
         body = buffer.getvalue()
@@ -70,7 +71,7 @@ class Checkpoint:
         state.load_state_dict(saved["state"])
         for name, part in self.parts.items():
             part.load_state_dict(saved[name])
-        torch.set_rng_state(saved["noise"])
+        set_generator_states(saved["noise"])
         return True
 
     def remove(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from practicum.engine.events import Event, Moment
+from practicum.engine.seeds import generator_states, set_generator_states
 from practicum.engine.updates import Networks
 
 Evaluate = Callable[[Networks], Mapping[str, Tensor | float]]
@@ -22,34 +23,47 @@ def points(steps: int, every: int | None) -> list[int]:
 
 @contextmanager
 def evaluating(networks: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Within, the networks are in evaluation mode and no gradient is recorded."""
-    before = {name: network.training for name, network in networks.items()}
+    """Within, the networks are in evaluation mode and no gradient is recorded.
+
+    Each part's own mode comes back after: a frozen part of a network stays frozen.
+    """
+    before = [(part, part.training) for one in networks.values() for part in one.modules()]
     for network in networks.values():
         network.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for name, network in networks.items():
-            network.train(before[name])
+        for part, training in before:
+            part.training = training
 
 
 class Evaluation:
     """Measures at the given steps; between them, averages the training loss.
 
-    Evaluating draws nothing from the noise stream: the generator's state is put back.
+    Evaluating draws nothing from the noise stream: the generator's state is put back. A run that
+    diverges measures NaN, once, so that its measures are known by name even before the first point.
 
     Attributes:
         history: measure name to one number per point reached.
+        context: entered around every evaluation (autocast).
     """
 
-    def __init__(self, evaluate: Evaluate | None, at: list[int]) -> None:
-        self.evaluate, self.at = evaluate, frozenset(at)
+    def __init__(
+        self,
+        evaluate: Evaluate | None,
+        at: list[int],
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.evaluate, self.at, self.context = evaluate, frozenset(at), context
         self.history: dict[str, list[float]] = {}
         self._losses: list[float] = []
 
     def __call__(self, moment: Moment) -> None:
         """Collect the loss of a step; evaluate if the step is one of the points."""
+        if moment.event is Event.DIVERGED:
+            for name in self._measure(moment):
+                self.history.setdefault(name, []).append(float("nan"))
         if moment.event is not Event.STEPPED:
             return
         self._losses.append(float(moment.metrics.get("loss", float("nan"))))
@@ -60,13 +74,14 @@ class Evaluation:
             moment.tell(Event.EVALUATED, measured)
 
     def _measure(self, moment: Moment) -> dict[str, float]:
-        measured = {"loss": sum(self._losses) / len(self._losses)}
+        mean = sum(self._losses) / len(self._losses) if self._losses else float("nan")
+        measured = {"loss": mean}
         self._losses = []
         if self.evaluate is not None:
-            before = torch.get_rng_state()
-            with evaluating(moment.state.networks):
+            before = generator_states()
+            with evaluating(moment.state.networks), self.context():
                 found = self.evaluate(moment.state.networks)
-            torch.set_rng_state(before)
+            set_generator_states(before)
             measured |= {name: float(value) for name, value in found.items()}
         return measured
 

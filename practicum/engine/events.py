@@ -20,7 +20,7 @@ class Event(Enum):
     STEPPED = "after every step; metrics are the step's"
     EVALUATED = "after an evaluation; metrics are its measures"
     CHECKPOINTED = "after a checkpoint was written"
-    DIVERGED = "a step met a loss that is not finite; the state is left as it was before it"
+    DIVERGED = "a step met a loss that is not finite; no weight was moved by it"
     INTERRUPTED = "the run was asked to stop; the step under way has ended"
     ENDED = "after the last step of this call, also when it diverged"
 

@@ -8,13 +8,14 @@ therefore keep the same start and the same order of data: that is what makes see
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 Stream = Literal["initialisation", "order", "noise"]
 
@@ -76,11 +77,31 @@ def streams(seed: int) -> Streams:
     return Streams(seed)
 
 
+def generator_states() -> dict[str, Tensor]:
+    """Return the states of torch's global generators: the CPU's, and CUDA's if it is in use.
+
+    On CUDA, `F.dropout` draws from the device's own generator, so it belongs to the noise stream.
+    """
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_generator_states(states: Mapping[str, Tensor]) -> None:
+    """Set torch's global generators to what `generator_states` returned."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
+
+
 @contextmanager
 def _global_generator(number: int) -> Iterator[None]:
-    state = torch.get_rng_state()
+    states = generator_states()
     torch.default_generator.manual_seed(number)
+    if "cuda" in states:
+        torch.cuda.manual_seed(number)
     try:
         yield
     finally:
-        torch.set_rng_state(state)
+        set_generator_states(states)

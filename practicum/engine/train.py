@@ -19,13 +19,13 @@ from practicum.engine.checkpoint import Checkpoint
 from practicum.engine.evaluation import Evaluate, Evaluation, points
 from practicum.engine.events import Event, Moment, Observer
 from practicum.engine.loop import loop
-from practicum.engine.noise import GlobalNoise
+from practicum.engine.noise import GlobalNoise, Noise
 from practicum.engine.optimizers import OptimizerSpec, build
 from practicum.engine.seeds import streams
 from practicum.engine.services import Services
 from practicum.engine.source import Batches
 from practicum.engine.state import State
-from practicum.engine.updates import Loss, Networks, Update, gradient_step
+from practicum.engine.updates import Batch, Loss, Networks, Update, gradient_step
 
 REPORT_EVERY = 25  # steps between two progress reports
 
@@ -167,7 +167,8 @@ def begin(recipe: Recipe, seed: int, services: Services) -> State:
     optimizers = {
         name: build(
             one.spec,
-            [p for network in one.networks for p in networks[network].parameters()],
+            # A tensor that two networks share is one parameter, and moves once.
+            dict.fromkeys(p for network in one.networks for p in networks[network].parameters()),
             fused=arithmetic.fused,
         )
         for name, one in recipe.optimizers.items()
@@ -183,7 +184,9 @@ def _train_one(
     source = Batches(
         services.place(*recipe.data), recipe.batch_size, streams(seed).order(), recipe.rows_of(seed)
     )
-    evaluation = Evaluation(recipe.evaluate_of(seed), points(recipe.steps, recipe.every))
+    evaluation = Evaluation(
+        recipe.evaluate_of(seed), points(recipe.steps, recipe.every), services.autocast
+    )
     observers: list[Observer] = [evaluation, Reporting(recipe.steps, services)]
     with streams(seed).noise():
         checkpoint = None
@@ -192,19 +195,37 @@ def _train_one(
             checkpoint = Checkpoint(path, {"source": source, "evaluation": evaluation})
             checkpoint.restore(state)
             observers.append(checkpoint)
-        with services.autocast():
-            state = loop(
-                gradient_step(compiled(recipe.updates, services), recipe.rates),
-                state,
-                source,
-                steps=recipe.steps,
-                noise=GlobalNoise(services.device),
-                observers=observers,
-                poll=services.poll,
-            )
+        updates = autocasting(compiled(recipe.updates, services), services)
+        state = loop(
+            gradient_step(updates, recipe.rates),
+            state,
+            source,
+            steps=recipe.steps,
+            noise=GlobalNoise(services.device),
+            observers=observers,
+            poll=services.poll,
+        )
     if checkpoint is not None:
         checkpoint.remove()
     return evaluation.history, state
+
+
+def autocasting(updates: Sequence[Update], services: Services) -> Sequence[Update]:
+    """Return the updates, each loss computed under autocast if the arithmetic says so.
+
+    Autocast keeps its rounded copies of the weights until it is left, so one context around
+    several steps would compute every loss with the weights of the first.
+    """
+    if services.arithmetic.precision != "bfloat16":
+        return updates
+    return [replace(update, loss=partial(_autocast, update.loss, services)) for update in updates]
+
+
+def _autocast(
+    loss: Loss, services: Services, networks: Networks, batch: Batch, noise: Noise
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    with services.autocast():
+        return loss(networks, batch, noise)
 
 
 def compiled(updates: Sequence[Update], services: Services) -> Sequence[Update]:

@@ -33,7 +33,7 @@ class Update:
     Attributes:
         loss: (networks, batch, noise) -> (scalar, further metrics by name).
         optimizer: name of the optimizer whose parameters move.
-        accumulate: parts that the batch is cut into; their mean gradient is used.
+        accumulate: parts that the batch is cut into; the gradient is the mean over its examples.
         clip: clipping rule, or None.
         schedule: factor on the learning rate, or None.
     """
@@ -46,7 +46,7 @@ class Update:
 
 
 def parts_of(batch: Batch, parts: int) -> list[Batch]:
-    """Cut a batch into equal parts along its examples."""
+    """Cut a batch along its examples into so many parts, or fewer where it has too few."""
     if parts == 1:
         return [batch]
     return list(zip(*(one.chunk(parts) for one in batch), strict=True))
@@ -75,11 +75,12 @@ def _apply(update: Update, state: State, batch: Batch, noise: Noise, rate: float
         for group in optimizer.param_groups:
             group["lr"] = rate * update.schedule(state.step)
     optimizer.zero_grad()
-    value, metrics = 0.0, {}
+    value = 0.0
+    metrics: Mapping[str, Tensor] = {}
     for part in parts_of(batch, update.accumulate):
         loss, metrics = update.loss(state.networks, part, noise)
-        if update.accumulate > 1:
-            loss = loss / update.accumulate
+        if update.accumulate > 1:  # by its share: the last batch's parts may differ in size
+            loss = loss / (len(batch[0]) / len(part[0]))
         value += loss.item()
         if not math.isfinite(value):
             raise Diverged

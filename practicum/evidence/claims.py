@@ -118,7 +118,7 @@ class Claim(ABC):
     def unit(self, measure: Measure) -> str:
         """Return the unit of `effect`."""
 
-    def check(self, measure: Measure) -> None:
+    def check(self, measure: Measure) -> None:  # noqa: B027  (most kinds fit any measure)
         """Raise PracticumError if the claim does not fit its measure; most kinds fit any."""
 
     def spec(self) -> dict[str, Any]:
@@ -170,11 +170,17 @@ def positive(claim: str, **numbers: float | None) -> None:
             raise PracticumError(f"claim {claim!r}: {name} is {value}; expected more than zero")
 
 
-def number(value: float) -> str:
-    """Return a number as a sentence shows it: three digits, a true minus sign."""
+def number(value: float, width: float | None = None) -> str:
+    """Return a number as a sentence shows it, with a true minus sign.
+
+    It has three digits, or the decimals that show an interval of some width with two digits.
+    """
     if math.isinf(value):
         return "\N{MINUS SIGN}\N{INFINITY}" if value < 0 else "\N{INFINITY}"
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.3g}"
+    if width and math.isfinite(width) and 1e-6 < width < 1e4:
+        text = f"{value:.{max(0, 1 - math.floor(math.log10(width)))}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def region(low: float | None, high: float | None) -> str:

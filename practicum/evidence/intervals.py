@@ -97,9 +97,7 @@ def half_width(values: Any, axis: int = 0, level: float = LEVEL) -> Float[np.nda
     return np.asarray(t.isf(level / 2, n - 1) * spread / math.sqrt(n))  # Eq. (1)
 
 
-def mean_interval(
-    values: Float[np.ndarray, "seeds"], level: float = LEVEL
-) -> tuple[float, float]:
+def mean_interval(values: Float[np.ndarray, "seeds"], level: float = LEVEL) -> tuple[float, float]:
     """Return the t-interval of a mean; with one value it is the whole line."""
     half = float(half_width(values, level=level))
     mean = float(np.mean(values))

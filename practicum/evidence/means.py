@@ -1,4 +1,4 @@
-"""Claims about the mean of one number per seed: differences, ratios, equivalence, slopes, 2 x 2.
+"""Claims about the mean of one number per seed: what differences, ratios and slopes share.
 
 Every kind here turns the arms' values of one seed into one number d, so that what the arms of a
 seed share (initialisation, data order, split) cancels, and asks where the mean of d lies.
@@ -28,7 +28,7 @@ from jaxtyping import Float
 
 from practicum.errors import PracticumError
 from practicum.evidence import intervals, power
-from practicum.evidence.claims import Claim, Finding, finite, positive, region, undecidable
+from practicum.evidence.claims import Claim, Finding, positive, region, undecidable
 from practicum.evidence.measures import Measure
 from practicum.evidence.outcomes import Outcomes
 
@@ -106,9 +106,9 @@ class MeanClaim(Claim):
         return self._of_numbers(d, diverged)
 
     def _of_numbers(self, d: Float[np.ndarray, "seeds"], diverged: int) -> Finding:
-        low, high = (math.log(b) if b else -math.inf for b in self.bounds) if self.back else (
-            self.bounds
-        )
+        low, high = self.bounds
+        if self.back:
+            low, high = (math.log(end) if end > 0 else end for end in self.bounds)
         p_for, p_against = region_tests(d, low, high)
         skew = intervals.skewness(d)
         skewed = intervals.is_skewed(skew, d.size)
@@ -138,9 +138,7 @@ class MeanClaim(Claim):
         return power.seeds_for_mean(distance, power.upper_spread(d), level)
 
 
-def region_tests(
-    d: Float[np.ndarray, "seeds"], low: float, high: float
-) -> tuple[float, float]:
+def region_tests(d: Float[np.ndarray, "seeds"], low: float, high: float) -> tuple[float, float]:
     """Return the one-sided p for "the mean is in the region" and for "it is outside", Eq. (2)."""
     inside, outside = [], []
     for boundary, lower_end in ((low, True), (high, False)):
@@ -151,167 +149,9 @@ def region_tests(
     return max(inside), min(outside)
 
 
-def level_of(
-    values: Mapping[str, Float[np.ndarray, "seeds"]], name: str | float, log: bool = False
-) -> Float[np.ndarray, "seeds"] | float:
-    """Return an arm's values, or the number itself where a claim compares with a number."""
-    if isinstance(name, str):
-        return values[name]
-    return math.log(name) if log else float(name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference(MeanClaim):
-    """`arm` is lower (or higher) than `than`, by more than `by`."""
-
-    arm: str
-    than: str | float
-    direction: str
-    by: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        """lower or higher."""
-        return self.direction
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arm, and what it is compared with."""
-        return (self.arm, self.than) if isinstance(self.than, str) else (self.arm,)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Below -by, or above by."""
-        return (-math.inf, -self.by) if self.direction == "lower" else (self.by, math.inf)
-
-    def validate(self) -> None:
-        """Raise PracticumError if a number is not finite."""
-        finite(self.sentence, by=self.by)
-        super().validate()
-
-    def per_seed(
-        self, values: Mapping[str, Float[np.ndarray, "seeds"]]
-    ) -> Float[np.ndarray, "seeds"]:
-        """Return arm - than."""
-        return values[self.arm] - level_of(values, self.than)
-
-    def quantity(self) -> str:
-        """Return what is averaged."""
-        return f"{self.measure} of {self.arm} minus {_named(self.than)}"
-
-    def unit(self, measure: Measure) -> str:
-        """Return the unit of a difference."""
-        return measure.difference_unit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Equivalent(MeanClaim):
-    """`arm` and `to` differ by less than `within`, in either direction."""
-
-    arm: str
-    to: str | float
-    within: float
-
-    @property
-    def kind(self) -> str:
-        """equivalent."""
-        return "equivalent"
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arm, and what it is compared with."""
-        return (self.arm, self.to) if isinstance(self.to, str) else (self.arm,)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Between -within and within."""
-        return -self.within, self.within
-
-    def validate(self) -> None:
-        """Raise PracticumError if the margin is not above zero."""
-        positive(self.sentence, within=self.within)
-        super().validate()
-
-    def per_seed(
-        self, values: Mapping[str, Float[np.ndarray, "seeds"]]
-    ) -> Float[np.ndarray, "seeds"]:
-        """Return arm - to."""
-        return values[self.arm] - level_of(values, self.to)
-
-    def quantity(self) -> str:
-        """Return what is averaged."""
-        return f"{self.measure} of {self.arm} minus {_named(self.to)}"
-
-    def unit(self, measure: Measure) -> str:
-        """Return the unit of a difference."""
-        return measure.difference_unit
-
-    def _needs(self, d: Float[np.ndarray, "seeds"], level: float) -> int | None:
-        # No difference at all must be found equivalent with power 0.8: both one-sided tests have
-        # to reject, so each may miss in half of the 20 %.
-        if d.size < 2:
-            return None
-        share = 1 - (1 - power.POWER) / 2
-        return power.seeds_for_mean(self.within, power.upper_spread(d), level, share)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio(MeanClaim):
-    """`arm` divided by `to` lies between two factors; the effect is a geometric mean."""
-
-    arm: str
-    to: str | float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def kind(self) -> str:
-        """ratio."""
-        return "ratio"
-
-    @property
-    def log(self) -> bool:
-        """A ratio is a difference of logarithms."""
-        return True
-
-    @property
-    def back(self) -> bool:
-        """It is shown as a ratio again."""
-        return True
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arm, and what it is divided by."""
-        return (self.arm, self.to) if isinstance(self.to, str) else (self.arm,)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Between the two factors."""
-        return self.at_least or 0.0, math.inf if self.at_most is None else self.at_most
-
-    def validate(self) -> None:
-        """Raise PracticumError if a factor is missing or not above zero."""
-        positive(self.sentence, at_least=self.at_least, at_most=self.at_most)
-        if not isinstance(self.to, str):
-            positive(self.sentence, to=self.to)
-        if self.at_least is None and self.at_most is None:
-            raise PracticumError(f"claim {self.sentence!r} needs at_least or at_most")
-        super().validate()
-
-    def per_seed(
-        self, values: Mapping[str, Float[np.ndarray, "seeds"]]
-    ) -> Float[np.ndarray, "seeds"]:
-        """Return log arm - log to."""
-        return values[self.arm] - level_of(values, self.to, log=True)
-
-    def quantity(self) -> str:
-        """Return what is averaged."""
-        return f"{self.measure} of {self.arm} divided by {_named(self.to)}"
-
-    def unit(self, measure: Measure) -> str:
-        """Return the unit: a ratio has none."""
-        return ""
-
-
-def _named(other: str | float) -> str:
-    return f"that of {other}" if isinstance(other, str) else f"{other:g}"
+def ends(at_least: float | None, at_most: float | None) -> tuple[float, float]:
+    """Return the region between two bounds, each of which may be missing."""
+    return (
+        -math.inf if at_least is None else float(at_least),
+        math.inf if at_most is None else float(at_most),
+    )

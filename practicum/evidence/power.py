@@ -62,14 +62,12 @@ def trials_for_share(
 
     The power of an exact test goes up in a saw; the answer is the first n that reaches it.
     """
-    return max(
-        (
-            smallest(lambda n, truth=truth: share_power(n, truth, boundary, level) >= power)
-            for truth in (boundary - distance, boundary + distance)
-            if 0.0 <= truth <= 1.0
-        ),
-        default=MOST,
-    )
+    truths = [truth for truth in (boundary - distance, boundary + distance) if 0.0 <= truth <= 1.0]
+
+    def enough(n: int) -> bool:
+        return all(share_power(n, truth, boundary, level) >= power for truth in truths)
+
+    return smallest(enough) if truths else MOST
 
 
 def share_power(n: int, truth: float, boundary: float, level: float) -> float:

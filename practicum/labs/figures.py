@@ -118,17 +118,18 @@ def mean_and_half_width(
     Entries that are not finite are left out where they occur; an interval needs two seeds and is
     nan below that.
     """
-    from scipy.special import stdtrit
+    from practicum.evidence import half_width
 
-    values = np.asarray(values, dtype=float)
-    there = np.isfinite(values)
-    n = there.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(there, values, 0.0).sum(axis=0) / np.where(n > 0, n, np.nan)
-        square = np.where(there, (values - mean) ** 2, 0.0).sum(axis=0)
-        spread = np.sqrt(square / np.where(n > 1, n - 1, np.nan))
-        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.975) * spread / np.sqrt(n)
-    return mean, half
+    values = np.asarray(values, dtype=np.float64)
+    flat = values.reshape(len(values), -1)
+    mean, half = np.full((2, flat.shape[1]), np.nan)
+    for i, column in enumerate(flat.T):
+        there = column[np.isfinite(column)]
+        if there.size:
+            mean[i] = there.mean()
+        if there.size > 1:
+            half[i] = half_width(there)
+    return mean.reshape(values.shape[1:]), half.reshape(values.shape[1:])
 
 
 def curves(
@@ -143,11 +144,11 @@ def curves(
 ) -> Figure:
     """Draw a measure over steps: the arms' means with their bands, and each seed as a thin line."""
     chosen = _arms(record, arms)
-    steps = np.asarray(record.steps(measure), dtype=float)
+    steps = np.asarray(record.steps(measure), dtype=np.float64)
     figure, (ax,) = canvas()
     with style():
         for arm, look in looks(chosen).items():
-            values = np.asarray(record.values(measure, arm), dtype=float)
+            values = np.asarray(record.values(measure, arm), dtype=np.float64)
             if values.ndim != 2:
                 raise PracticumError(
                     f"measure {measure!r} of arm {arm!r} has shape {values.shape}; "
@@ -174,11 +175,12 @@ def curves(
 def dots(record: Record, measure: str, *, arms: Sequence[str] | None = None) -> Figure:
     """Draw every seed's value of a measure, one row for each arm, with mean and interval.
 
-    Thin lines join the same seed in neighbouring rows: the comparison is paired.
+    Thin lines join the same seed in neighbouring rows: the comparison is paired. A diverged trial
+    stands at the value that its measure declared, as in the verdict.
     """
     chosen = _arms(record, arms)
     rows = np.arange(len(chosen))
-    table = np.stack([np.asarray(record.values(measure, arm), dtype=float) for arm in chosen])
+    table = np.stack([_counted(record, measure, arm) for arm in chosen])
     if table.ndim != 2:
         raise PracticumError(
             f"measure {measure!r} has shape {table.shape[1:]} for each arm; dots need one number "
@@ -232,7 +234,7 @@ def against(
             chosen = sorted(value, key=value.__getitem__)
             x = np.array([value[arm] for arm in chosen])
             found.update(value.values())
-            seeds = np.stack([np.asarray(record.values(measure, arm), float) for arm in chosen])
+            seeds = np.stack([_counted(record, measure, arm) for arm in chosen])
             mean, half = mean_and_half_width(seeds.T)
             ax.plot(x, seeds, color=look["color"], linewidth=0.6, alpha=0.25)
             ax.errorbar(x, mean, yerr=half, capsize=3, markersize=5, label=name, **look)
@@ -260,7 +262,7 @@ def tiles(
     high: float | None = None,
 ) -> Figure:
     """Draw small grey pictures (patterns, filters, digits) in a grid, all on one scale."""
-    images = np.asarray(images, dtype=float)
+    images = np.asarray(images, dtype=np.float64)
     if images.ndim != 3:
         raise PracticumError(f"tiles need [images, height, width], not shape {images.shape}")
     columns = min(columns, len(images))
@@ -281,11 +283,24 @@ def tiles(
 
 def label(record: Record, measure: str) -> str:
     """Return an axis label: the measure in words, and its unit in brackets."""
-    for one in record.protocol["measures"]:
-        if one["name"] == measure:
-            unit = one.get("unit", "")
-            return measure.replace("_", " ") + (f" ({unit})" if unit else "")
-    raise unknown("measure", measure, [one["name"] for one in record.protocol["measures"]])
+    unit = _spec(record, measure).get("unit", "")
+    return measure.replace("_", " ") + (f" ({unit})" if unit else "")
+
+
+def _spec(record: Record, measure: str) -> dict[str, Any]:
+    specs = {one["name"]: one for one in record.protocol["measures"]}
+    if measure not in specs:
+        raise unknown("measure", measure, specs)
+    return dict(specs[measure])
+
+
+def _counted(record: Record, measure: str, arm: str) -> Float[Array, "seeds *shape"]:
+    """Return an arm's numbers, those of diverged trials at the value that the measure declared."""
+    values = np.asarray(record.values(measure, arm), dtype=np.float64)
+    declared = _spec(record, measure).get("diverged")
+    if values.ndim != 1 or declared is None:
+        return values
+    return np.where(record.diverged(arm) | ~np.isfinite(values), float(declared), values)
 
 
 def _arms(record: Record, arms: Sequence[str] | None) -> list[str]:

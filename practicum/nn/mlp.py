@@ -23,12 +23,15 @@ Cost: D H + (depth - 1) H^2 + H K multiplications an example.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from practicum.errors import PracticumError, unknown
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -47,6 +50,9 @@ class MLP(nn.Module):
         activation: "relu", "tanh" or "sigmoid".
         dropout: probability of dropping a hidden unit, 0 <= p < 1.
         input_dropout: probability of dropping an input.
+
+    Raises:
+        PracticumError: no such activation, or a probability outside its range.
     """
 
     def __init__(
@@ -60,9 +66,14 @@ class MLP(nn.Module):
         input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise unknown("activation", activation, ACTIVATIONS)
+        for p in (dropout, input_dropout):
+            if not 0 <= p < 1:
+                raise PracticumError(f"dropout probability {p} is not in [0, 1)")
         sizes = (inputs, *hidden, outputs)
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out) for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
+            nn.Linear(fan_in, fan_out) for fan_in, fan_out in itertools.pairwise(sizes)
         )
         self.activation = activation
         self.dropout, self.input_dropout = dropout, input_dropout

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MINUS = "−"
+_DIFFERENCES = ("lower", "higher", "equivalent", "interaction", "slope")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -73,18 +74,20 @@ def spread(mean: float, half_width: float, unit: str = "") -> str:
 def effect(verdict: Mapping[str, Any]) -> str:
     """Write a verdict's effect and interval: `−1.2 points, 95 % CI −1.5 … −0.9`.
 
+    A claim about an exact value has no interval; the smallest and largest value stand there.
     Empty where the verdict has no effect (nothing could be computed).
     """
     value, low, high = (_float(verdict.get(key)) for key in ("effect", "low", "high"))
     if math.isnan(value):
         return ""
     decimals = places((high - low) / 2)
-    signed = low < 0 or value < 0
+    signed = low < 0 or value < 0 or verdict.get("kind") in _DIFFERENCES
     text = with_unit(number(value, decimals, signed=signed), str(verdict.get("unit") or ""))
-    if math.isnan(low) or math.isnan(high) or math.isinf(low) and math.isinf(high):
+    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
         return text
     ends = [number(end, decimals, signed=signed) for end in (low, high)]
-    return f"{text}, 95 % CI {ends[0]} … {ends[1]}"
+    name = "values" if verdict.get("kind") == "exact" else "95 % CI"
+    return f"{text}, {name} {ends[0]} … {ends[1]}"
 
 
 def p_value(p: float | None, name: str = "p") -> str:

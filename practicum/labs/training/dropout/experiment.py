@@ -244,7 +244,7 @@ def train(
 
 
 def pick(curves: list[Tensor], best: Tensor) -> Tensor:
-    """Return for each seed the curve of its chosen run: [rates][seeds, points] to [seeds, points]."""
+    """Return each seed's chosen curve, [seeds, points], from one [seeds, points] per rate."""
     return torch.stack(curves)[best, torch.arange(len(best))]
 
 

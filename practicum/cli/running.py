@@ -1,0 +1,232 @@
+"""`run`: from a command line to verdicts and a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from practicum.errors import PracticumError, unknown
+
+if TYPE_CHECKING:
+    from practicum.engine.record import Record
+    from practicum.labs.protocol import Request
+    from practicum.labs.runner import Progress
+
+RUNS = Path("runs")
+PRECISIONS = ("float32", "float64", "bfloat16")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def run(
+    labs: Annotated[list[str], typer.Argument(help="The labs to run, one after the other.")],
+    scale: Annotated[
+        str, typer.Option(help="smoke (seconds), quick (two minutes), full (published), paper.")
+    ] = "quick",
+    seeds: Annotated[
+        str, typer.Option(help="A count (20), a range (10-29) or a list (3,5,8).")
+    ] = "",
+    data: Annotated[str, typer.Option(help="Data set; `practicum data list` names them.")] = "",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="[ARM.]FIELD=VALUE", help="Change a setting; repeatable."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0: one for each core.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Time the ways to run, print the choice, and stop.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, even if the same run is finished.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = RUNS,
+) -> None:
+    """Run labs to their verdicts. The same command continues an interrupted run."""
+    from practicum.labs.protocol import Request, read_seeds
+
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if plan and fresh:
+        raise PracticumError("--plan runs nothing and --fresh begins a run; give one of them")
+    requests = [
+        Request(
+            lab=lab,
+            scale=scale,
+            seeds=read_seeds(seeds) if seeds else None,
+            data=data or None,
+            set=read_changes(changes or []),
+            device=device,
+            precision=precision,
+            compile=compiled,
+        )
+        for lab in labs
+    ]
+    from practicum.labs.runner import prepare
+
+    for request in requests:  # a mistake in the last one is told before the first one runs
+        prepare(request)
+    for request in requests:
+        if plan:
+            show_plan(request, workers or None)
+        else:
+            run_one(request, runs, workers or None, fresh, quiet, as_json)
+
+
+def read_changes(texts: list[str]) -> dict[str, str]:
+    """Read `field=value` texts.
+
+    Raises:
+        PracticumError: a text has no `=`, or a field is given twice.
+    """
+    changes: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise PracticumError(f"--set {text!r} is not understood; give field=value")
+        if name in changes:
+            raise PracticumError(f"--set names {name!r} twice")
+        changes[name] = value
+    return changes
+
+
+def show_plan(request: Request, workers: int | None) -> None:
+    """Time the ways to run a lab, and print the choice and its reason."""
+    from practicum.labs import runner
+
+    lab, description = runner.prepare(request)
+    trials = len(description["arms"]) * len(description["seeds"])
+    typer.echo(f"{lab.name}: {len(description['arms'])} arms, {trials} trials")
+    for line in runner.plan(lab, request, workers or runner.cores()).lines():
+        typer.echo(f"  {line}")
+
+
+def run_one(
+    request: Request, runs: Path, workers: int | None, fresh: bool, quiet: bool, as_json: bool
+) -> None:
+    """Run one lab and print what came out."""
+    from practicum.cli.results import finish
+    from practicum.engine.interrupt import Interrupted
+    from practicum.labs import runner
+
+    display = Display(quiet or as_json)
+    try:
+        record = runner.run(
+            request,
+            runs,
+            workers=workers,
+            fresh=fresh,
+            listener=runner.Listener(
+                begun=display.begun, progress=display.progress, planning=display.say
+            ),
+        )
+    except (Interrupted, KeyboardInterrupt):
+        display.close()
+        typer.echo(f"interrupted; {display.kept()}. To go on: {request.command()}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        display.close()
+    result = finish(record)
+    if as_json:
+        typer.echo(json.dumps(result.plain(), indent=1, ensure_ascii=False))
+    else:
+        result.print()
+
+
+class Display:
+    """Progress: a bar with the time left on a terminal, plain lines elsewhere, both on stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.record: Record | None = None
+        self.last: Progress | None = None
+        self._bar: Any = None
+        self._task: Any = None
+        self._told = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if not self.quiet:
+            typer.echo(text, err=True)
+
+    def begun(self, record: Record, resumed: bool, damaged: tuple[str, ...]) -> None:
+        """Say which run this is."""
+        self.record = record
+        for message in damaged:
+            typer.echo(f"practicum: {message}", err=True)
+        done, of = len(record.finished()), len(record.pairs)
+        if not resumed:
+            self.say(f"{record.lab}: {of} trials, kept in {record.path}")
+        elif record.state == "finished":
+            self.say(f"{record.lab}: finished before, in {record.path} (--fresh runs it anew)")
+            return
+        else:
+            self.say(f"{record.lab}: going on with {record.path}, {done} of {of} trials are done")
+        if not self.quiet and sys.stderr.isatty():
+            self._open_bar(record.lab, done, of)
+
+    def _open_bar(self, lab: str, done: int, of: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(lab, completed=done, total=of, left="")
+        self._bar.start()
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        self.last = progress
+        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.done, left=left)
+        elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES or progress.done == progress.of:
+            self._told = time.monotonic()
+            self.say(f"  {progress.done} of {progress.of} trials ({progress.trial}); {left}")
+
+    def kept(self) -> str:
+        """Say what an interrupted run has kept."""
+        if self.record is None:
+            return "nothing had begun"
+        done, of = len(self.record.finished()), len(self.record.pairs)
+        return f"{done} of {of} trials are done and kept in {self.record.path}"
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def clock(seconds: float) -> str:
+    """Write a time as people say it: 45 s, 3 min 20 s, 2 h 5 min."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def exit_code(error: PracticumError) -> int:
+    """Return the exit code of an error: 1 if trials failed, else 2."""
+    from practicum.engine.workers import TasksFailed
+
+    return 1 if isinstance(error, TasksFailed) else 2

@@ -1,0 +1,170 @@
+"""Files of data sets on this machine: where they lie, and whether they are what they should be.
+
+The folder is the one that the environment variable PRACTICUM_DATA names, else the user's cache.
+A file is believed only after its SHA-256 was compared; one that is damaged is named and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from practicum.data.cards import Card, FileCard, card
+from practicum.errors import PracticumError
+
+VARIABLE = "PRACTICUM_DATA"
+_CHUNK = 1 << 20
+_WINDOW_GZIP = 31  # zlib: largest window, gzip header and trailer
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What `check` found about one file.
+
+    Attributes:
+        file: its place below the data folder.
+        state: "ok", "missing" or "damaged".
+        detail: where it lies, or what is wrong with it.
+        path: the file on the disk; None when it is missing.
+    """
+
+    file: str
+    state: Literal["ok", "missing", "damaged"]
+    detail: str
+    path: Path | None = None
+
+
+def root() -> Path:
+    """Return the folder of the data files: PRACTICUM_DATA, else the user's cache.
+
+    Raises:
+        PracticumError: PRACTICUM_DATA names something that is no folder.
+    """
+    named = os.environ.get(VARIABLE, "")
+    if not named:
+        import pooch
+
+        return Path(pooch.os_cache("practicum"))
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        raise PracticumError(
+            f"{VARIABLE} is {named!r}, which is no folder; name a folder that holds the data "
+            "files (mnist/train-images-idx3-ubyte.gz, ...), or unset it to use the user's cache"
+        )
+    return folder
+
+
+def where(name: str) -> Path | None:
+    """Return the folder in which a data set's files are looked for; None if it needs none."""
+    return root() / name if card(name).files else None
+
+
+def check(name: str) -> tuple[FileState, ...]:
+    """Compare every file of a data set with its checksum; empty for a set always at hand."""
+    return tuple(inspect(one) for one in card(name).files)
+
+
+def paths(name: str) -> dict[str, Path]:
+    """Return the verified files of a data set by their names below its folder.
+
+    Raises:
+        PracticumError: a file is missing or damaged, or the set has no files.
+    """
+    this = card(name)
+    if not this.files:
+        raise PracticumError(f"{name} is always at hand and has no files of its own; use load")
+    return {one.path.removeprefix(f"{name}/"): verified(one, this) for one in this.files}
+
+
+def inspect(file: FileCard) -> FileState:
+    """Compare one file with its checksum, reading it in small pieces."""
+    path = _locate(file)
+    if path is None:
+        return FileState(file.path, "missing", f"not at {root() / file.path}")
+    try:
+        plain, content, fault = _checksums(path)
+    except OSError as error:
+        return FileState(file.path, "damaged", f"{path} cannot be read: {error.strerror}", path)
+    if plain == file.sha256 or (content and content == file.sha256_uncompressed):
+        return FileState(file.path, "ok", str(path), path)
+    found = f"{path.stat().st_size} bytes, SHA-256 {plain}{fault}"
+    expected = f"{file.bytes} bytes, SHA-256 {file.sha256}"
+    if file.sha256_uncompressed:
+        expected += f" (uncompressed: {file.sha256_uncompressed})"
+    return FileState(file.path, "damaged", f"{path}: expected {expected}; found {found}", path)
+
+
+def verified(file: FileCard, owner: Card) -> Path:
+    """Return the path of a file that was just verified.
+
+    Raises:
+        PracticumError: the file is missing or damaged; the message says how to get it.
+    """
+    state = inspect(file)
+    if state.state == "missing":
+        raise PracticumError(missing(owner, file.path))
+    if state.state == "damaged" or state.path is None:
+        raise PracticumError(
+            f"a file of {owner.name} is damaged: {state.detail}; nothing was deleted: move it "
+            f"away and {_how_to_get(owner)}"
+        )
+    return state.path
+
+
+def content(file: FileCard, owner: Card) -> bytes:
+    """Return a file's uncompressed bytes, verified.
+
+    Raises:
+        PracticumError: as `verified`.
+    """
+    path = verified(file, owner)
+    data = path.read_bytes()
+    return zlib.decompress(data, _WINDOW_GZIP) if path.suffix == ".gz" else data
+
+
+def missing(owner: Card, file: str) -> str:
+    """Say that a file of a data set is not there, and what to do about it."""
+    return (
+        f"{owner.name} is not on this machine ({file} is not in {root()}): "
+        f"{_how_to_get(owner)}; `--data digits` needs no download"
+    )
+
+
+def _how_to_get(owner: Card) -> str:
+    own = f"set {VARIABLE} to a folder that holds {owner.files[0].path}"
+    if owner.fetchable:
+        return f"run `practicum data get {owner.name}`, or {own}"
+    return f"{own} (this form of it cannot be downloaded; its source is {owner.source})"
+
+
+def _locate(file: FileCard) -> Path | None:
+    """Find the file under its name or, for a .gz, its uncompressed form."""
+    path = root() / file.path
+    if path.is_file():
+        return path
+    bare = path.with_suffix("")
+    return bare if file.sha256_uncompressed and bare.is_file() else None
+
+
+def _checksums(path: Path) -> tuple[str, str, str]:
+    """Return the SHA-256 of a file and of what it holds uncompressed, and a fault in words."""
+    plain, inner = hashlib.sha256(), hashlib.sha256()
+    unzip = zlib.decompressobj(_WINDOW_GZIP) if path.suffix == ".gz" else None
+    fault = ""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            plain.update(chunk)
+            if unzip is None:
+                inner.update(chunk)
+            elif not fault:
+                try:
+                    inner.update(unzip.decompress(chunk))
+                except zlib.error as error:
+                    fault = f", no valid gzip data ({error})"
+    if unzip is not None and not fault and not unzip.eof:
+        fault = ", cut off before the end of its gzip data"
+    return plain.hexdigest(), "" if fault else inner.hexdigest(), fault

@@ -1,0 +1,197 @@
+"""Which labs there are, read from their `experiment.py` without running it.
+
+Title, source, year, data, arms' names, claims' sentences and scales are literals in the file; the
+syntax tree gives them in about a millisecond a lab, and torch stays unimported.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from practicum.errors import PracticumError, unknown
+
+TOPICS = (
+    "practice",
+    "beginnings",
+    "training",
+    "generalization",
+    "vision",
+    "sequences",
+    "attention",
+    "generative",
+    "graphs",
+    "agents",
+    "interpretability",
+    "society",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the catalogue knows of a lab.
+
+    Attributes:
+        name: the lab's name, as on the command line.
+        topic: the folder it lies in.
+        title: the claim in a few words.
+        source: authors, year, title, venue.
+        year: of the source.
+        data: names of the data sets it accepts, the default first.
+        arms: names of its arms.
+        claims: the claims' sentences.
+        scales: seeds of each scale.
+        module: the module to import.
+        origin: "practicum", or the distribution that brought it.
+        path: its folder.
+    """
+
+    name: str
+    topic: str
+    title: str
+    source: str
+    year: int
+    data: tuple[str, ...]
+    arms: tuple[str, ...]
+    claims: tuple[str, ...]
+    scales: dict[str, int]
+    module: str
+    origin: str
+    path: Path
+
+    def matches(self, text: str) -> bool:
+        """Tell whether any of the words people would look for contains the text."""
+        words = (self.name, self.topic, self.title, self.source, str(self.year), *self.claims)
+        return text.casefold() in " ".join(words).casefold()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the entry as JSON can hold it."""
+        return {key: value for key, value in asdict(self).items() if key != "path"}
+
+    @property
+    def lesson(self) -> Path:
+        """The lesson's file."""
+        return self.path / "lesson.md"
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Return every lab, ours and those of other packages, by topic and name.
+
+    Raises:
+        PracticumError: two labs have the same name, or a file lacks a part.
+    """
+    found = sorted(
+        (read(*one) for one in _sources()), key=lambda e: (TOPICS.index(e.topic), e.name)
+    )
+    for first, second in zip(found, found[1:], strict=False):
+        if first.name == second.name:
+            raise PracticumError(
+                f"two labs are named {first.name!r}: {first.module} and {second.module}"
+            )
+    return tuple(found)
+
+
+def find(name: str) -> Entry:
+    """Return the lab of that name.
+
+    Raises:
+        PracticumError: there is none; the near one is named.
+    """
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    raise unknown("lab", name, [entry.name for entry in entries()])
+
+
+def _sources() -> Iterator[tuple[Path, str, str]]:
+    """Yield (experiment file, module, origin)."""
+    root = Path(__file__).parent
+    for file in root.glob("*/*/experiment.py"):
+        topic, lab = file.parts[-3:-1]
+        yield file, f"practicum.labs.{topic}.{lab}.experiment", "practicum"
+    for point in entry_points(group="practicum.labs"):
+        spec = importlib.util.find_spec(point.value)
+        if spec is None or spec.origin is None:
+            raise PracticumError(f"the lab {point.name!r} of {point.dist} has no module to read")
+        yield Path(spec.origin), point.value, point.dist.name if point.dist else point.name
+
+
+def read(file: Path, module: str, origin: str) -> Entry:
+    """Read one lab's literals.
+
+    Raises:
+        PracticumError: the file lacks a part, or a part is no literal.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    parts = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    try:
+        topic = file.parts[-3]
+        if topic not in TOPICS:
+            raise PracticumError(f"{file}: its topic {topic!r} is none of {', '.join(TOPICS)}")
+        return Entry(
+            name=file.parts[-2].replace("_", "-"),
+            topic=topic,
+            title=ast.literal_eval(parts["TITLE"]),
+            source=ast.literal_eval(parts["SOURCE"]),
+            year=ast.literal_eval(parts["YEAR"]),
+            data=ast.literal_eval(parts["DATA"]),
+            arms=tuple(_keys(parts["ARMS"])),
+            claims=tuple(_keyword(one, "sentence") for one in _elements(parts["CLAIMS"])),
+            scales=dict(
+                zip(
+                    _keys(parts["SCALES"]),
+                    (_keyword(one, "seeds") for one in _values(parts["SCALES"])),
+                    strict=True,
+                )
+            ),
+            module=module,
+            origin=origin,
+            path=file.parent,
+        )
+    except KeyError as missing:
+        raise PracticumError(f"{file} lacks {missing.args[0]}; a lab needs it") from None
+    except (ValueError, AttributeError):
+        raise PracticumError(
+            f"{file}: TITLE, SOURCE, YEAR, DATA, the names in ARMS and SCALES, `seeds` of each "
+            "scale and `sentence` of each claim must be literals"
+        ) from None
+
+
+def _keys(node: ast.expr) -> list[Any]:
+    if not isinstance(node, ast.Dict):
+        raise ValueError("ARMS and SCALES are dict displays")
+    return [ast.literal_eval(key) for key in node.keys if key is not None]
+
+
+def _values(node: ast.expr) -> list[ast.expr]:
+    if not isinstance(node, ast.Dict):
+        raise ValueError("ARMS and SCALES are dict displays")
+    return node.values
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    if not isinstance(node, ast.Tuple | ast.List):
+        raise ValueError("CLAIMS is a tuple display")
+    return node.elts
+
+
+def _keyword(node: ast.expr, name: str) -> Any:
+    if not isinstance(node, ast.Call):
+        raise ValueError("claims and scales are calls")
+    for keyword in node.keywords:
+        if keyword.arg == name:
+            return ast.literal_eval(keyword.value)
+    raise KeyError(f"`{name}` in {ast.unparse(node)[:60]}")

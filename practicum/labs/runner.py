@@ -1,0 +1,336 @@
+"""Running a lab: request, protocol, trials, record, verdicts. The same command continues a run.
+
+The parent alone writes the record. Workers get (module, arm, setup, seeds, arithmetic) and return
+plain arrays; whoever computes a trial, its bits are the protocol's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from practicum.engine import files, interrupt
+from practicum.engine.arithmetic import Arithmetic
+from practicum.engine.record import Record, find, request_digest
+from practicum.engine.services import Measurements, Services
+from practicum.engine.workers import Task, run_tasks
+from practicum.errors import PracticumError, unknown
+from practicum.evidence import Outcomes, judge
+from practicum.labs import catalogue
+from practicum.labs.lab import Lab, load
+from practicum.labs.protocol import (
+    Request,
+    arithmetic_of,
+    complete,
+    describe,
+    may_continue,
+    seeds,
+    setups,
+)
+
+if TYPE_CHECKING:
+    from practicum.engine.planner import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: finished trials, those of earlier calls included.
+        of: trials in all.
+        fresh: trials finished by this call.
+        seconds: since this call began its first trial.
+        trial: the arm and seeds that finished last.
+    """
+
+    done: int
+    of: int
+    fresh: int
+    seconds: float
+    trial: str
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The expected rest, from this call's own pace; None before the first trial ended."""
+        return self.seconds / self.fresh * (self.of - self.done) if self.fresh else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """What a run tells whoever started it; every part has a silent default."""
+
+    begun: Callable[[Record, bool, tuple[str, ...]], None] = lambda record, resumed, damaged: None
+    progress: Callable[[Progress], None] = lambda progress: None
+    planning: Callable[[str], None] = lambda text: None
+
+
+def prepare(request: Request) -> tuple[Lab, dict[str, Any]]:
+    """Load the lab and describe the request; nothing is written.
+
+    Raises:
+        PracticumError: unknown lab, or the request does not fit it.
+    """
+    lab = load(catalogue.find(request.lab).module)
+    _check_device(request.device)
+    return lab, describe(lab, request)
+
+
+def run(
+    request: Request,
+    root: Path,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    executor: Executor | None = None,
+    listener: Listener | None = None,
+) -> Record:
+    """Run a lab to its verdicts, going on from where an unfinished run of it stopped.
+
+    Args:
+        request: what to run.
+        root: folder of all runs.
+        workers: one-thread processes; None: as many as there are cores.
+        fresh: begin a new run even if an unfinished or finished one matches.
+        executor: does the trials instead of local processes.
+        listener: is told what happens.
+
+    Returns:
+        The finished record, verdicts written.
+
+    Raises:
+        PracticumError: bad request, missing data, a failing trial, a locked or damaged record.
+        Interrupted: the run was asked to stop; what is finished is kept.
+    """
+    listener = listener or Listener()
+    lab, description = prepare(request)
+    workers = workers or cores()
+    request_sha256 = request_digest(description)
+    found = None if fresh else find(root, lab.name, request_sha256, may_continue)
+    if found is not None and found.state == "finished":
+        listener.begun(found, True, ())
+        return found
+    if found is None:
+        listener.planning("timing a few steps of each way to run")
+        chosen = plan(lab, request, workers)
+        arithmetic = chosen.arithmetic
+        record = Record.create(root, complete(description, arithmetic, chosen.reason))
+    else:
+        record, arithmetic = found, arithmetic_of(found.protocol)
+    with interrupt.listening() as stop, record.lock():
+        damaged = record.repair()
+        listener.begun(record, found is not None, damaged)
+        _trials(lab, request, record, arithmetic, workers, executor, listener, stop)
+        judge_record(record, lab)
+    return record
+
+
+def plan(lab: Lab, request: Request, workers: int) -> Plan:
+    """Choose the arithmetic of a new run by timing a few steps (`practicum.engine.planner`)."""
+    from practicum.engine.planner import plan as choose
+
+    return choose(
+        lab.trial,
+        setups(lab, request),
+        seeds(lab, request),
+        Services(arithmetic=_reference(request), device=request.device),
+        workers,
+    )
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reference(request: Request) -> Arithmetic:
+    return Arithmetic(
+        precision=request.precision,  # type: ignore[arg-type]  # checked by the command line
+        compile=request.compile,
+        device=request.device,
+    )
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise unknown("device", device, ("cpu", "cuda"))
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise PracticumError("no CUDA device is available here; use --device cpu")
+
+
+def _trials(
+    lab: Lab,
+    request: Request,
+    record: Record,
+    arithmetic: Arithmetic,
+    workers: int,
+    executor: Executor | None,
+    listener: Listener,
+    stop: interrupt.Interrupt,
+) -> None:
+    done = set(record.finished())
+    already, began = len(done), time.monotonic()
+
+    def on_done(task: Task, results: list[dict[str, Any]]) -> None:
+        for one in results:
+            if (one["arm"], one["seed"]) not in done:
+                _keep(record, one)
+                done.add((one["arm"], one["seed"]))
+        listener.progress(
+            Progress(
+                done=len(done),
+                of=len(record.pairs),
+                fresh=len(done) - already,
+                seconds=time.monotonic() - began,
+                trial=task.name,
+            )
+        )
+
+    tasks = _tasks(lab, request, record, arithmetic, done)
+    run_tasks(
+        tasks,
+        on_done=on_done,
+        workers=workers,
+        threads=arithmetic.threads,
+        executor=executor,
+        stop=stop,
+    )
+
+
+def _tasks(
+    lab: Lab, request: Request, record: Record, arithmetic: Arithmetic, done: set[tuple[str, int]]
+) -> list[Task]:
+    """One task for each arm and group of seeds that is not finished.
+
+    A group whose trials are finished in part is done whole again: its members' bits are those of
+    the group.
+    """
+    size = arithmetic.lane_group if arithmetic.path == "lanes" else 1
+    groups = [record.seeds[i : i + size] for i in range(0, len(record.seeds), size)]
+    return [
+        Task(
+            name=f"{arm}, seed {group[0]}" + (f" to {group[-1]}" if len(group) > 1 else ""),
+            function="practicum.labs.runner:perform",
+            arguments={
+                "module": lab.module,
+                "arm": arm,
+                "setup": setup,
+                "seeds": group,
+                "arithmetic": arithmetic,
+                "checkpoint": record.path / "checkpoints" / arm,
+                "keep": record.seeds[0],
+            },
+        )
+        for group in groups
+        for arm, setup in setups(lab, request).items()
+        if not all((arm, seed) in done for seed in group)
+    ]
+
+
+def perform(
+    *,
+    module: str,
+    arm: str,
+    setup: Any,
+    seeds: Sequence[int],
+    arithmetic: Arithmetic,
+    checkpoint: Path,
+    keep: int,
+) -> list[dict[str, Any]]:
+    """Do one arm's trial for some seeds, in whatever process this is.
+
+    Args:
+        module: the lab's module.
+        arm: name of the arm.
+        setup: its settings.
+        seeds: which seeds.
+        arithmetic: what decides the bits.
+        checkpoint: folder for step checkpoints.
+        keep: the seed whose final weights are returned whole; of the others only the digest.
+
+    Returns:
+        One plain result for each seed.
+    """
+    trial = importlib.import_module(module).trial
+    services = Services(
+        arithmetic=arithmetic,
+        device=arithmetic.device,
+        poll=interrupt.here().check,
+        checkpoint=checkpoint,
+    )
+    began = time.perf_counter()
+    measured = trial(setup, seeds, services)
+    seconds = (time.perf_counter() - began) / len(seeds)
+    return [
+        {"arm": arm, "seed": seed, "seconds": seconds, **result}
+        for seed, result in zip(seeds, split(measured, seeds, keep), strict=True)
+    ]
+
+
+def split(measured: Measurements, seeds: Sequence[int], keep: int) -> list[dict[str, Any]]:
+    """Take a trial's measurements apart, one result for each seed.
+
+    Raises:
+        PracticumError: an array does not have the seeds as its leading axis.
+    """
+    arrays = {name: _array(value) for name, value in measured.values.items()}
+    for name, array in arrays.items():
+        if array.shape[:1] != (len(seeds),):
+            raise PracticumError(
+                f"measure {name!r} has shape {array.shape}; the leading axis is the "
+                f"{len(seeds)} seeds"
+            )
+    diverged = np.zeros(len(seeds), bool) if measured.diverged is None else measured.diverged
+    steps = {name: _array(at).tolist() for name, at in measured.steps.items()}
+    results = []
+    for i, seed in enumerate(seeds):
+        weights = measured.weights[i] if measured.weights else None
+        results.append(
+            {
+                "values": {name: array[i].tolist() for name, array in arrays.items()},
+                "steps": steps,
+                "diverged": bool(diverged[i]),
+                "digest": None if weights is None else files.digest_tensors(weights),
+                "weights": weights if seed == keep else None,
+            }
+        )
+    return results
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _keep(record: Record, one: dict[str, Any]) -> None:
+    from practicum.engine.tensorboard import write_events
+
+    if one["weights"] is not None:
+        record.save_weights(one["arm"], one["seed"], one["weights"])
+    record.save_trial(
+        one["arm"],
+        one["seed"],
+        values=one["values"],
+        steps=one["steps"],
+        diverged=one["diverged"],
+        weights_digest=one["digest"],
+        seconds=one["seconds"],
+    )
+    folder = record.path / "events" / one["arm"] / f"seed-{one['seed']}"
+    write_events(folder, one["values"], one["steps"])
+
+
+def judge_record(record: Record, lab: Lab) -> None:
+    """Compute the verdicts of a record whose trials are all there, and write them."""
+    verdicts = judge(lab.claims, Outcomes(**record.outcomes()), lab.measures)
+    record.save_verdicts([one.to_json() for one in verdicts])

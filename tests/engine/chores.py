@@ -1,0 +1,206 @@
+"""What the tests of the engine let other processes do; cheap, and free of torch unless named so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from practicum.engine import interrupt
+from practicum.engine.workers import Task, run_tasks
+
+PROTOCOL: dict[str, Any] = {
+    "format": 1,
+    "lab": "toy",
+    "title": "Dropout − or not",
+    "scale": "smoke",
+    "claims": [{"kind": "lower", "arm": "p=0.5"}],
+    "measures": [{"name": "error"}, {"name": "loss"}],
+    "arms": {"plain": {"p": 0.0}, "p=0.5": {"p": 0.5}},
+    "seeds": [0, 1],
+    "data": {"digits": "00ff"},
+    "arithmetic": {"path": "loop", "threads": 1},
+    "versions": {"torch": "2"},
+}
+WITH_WEIGHTS = ("plain", 0)
+
+
+def outcome(arm: str, seed: int) -> dict[str, Any]:
+    """Return what the toy trial measures: a function of arm and seed alone."""
+    error = (seed + 1) / (3 + len(arm))
+    return {
+        "values": {"error": error, "loss": [error, float("nan"), -float("inf")]},
+        "steps": {"loss": [0, 10, 20]},
+        "diverged": seed == 1,
+        "seconds": 0.25,
+    }
+
+
+def live(root: Path, done: Callable[[str, int], None] = lambda arm, seed: None) -> tuple[str, ...]:
+    """Do, or continue, a whole run; `done` hears of each trial once it was saved."""
+    from practicum.engine.record import Record, find, request_digest
+
+    record = find(root, "toy", request_digest(PROTOCOL))
+    if record is None:
+        record = Record.create(root, PROTOCOL, today=date(2026, 1, 31))
+    with record.lock():
+        said = record.repair()
+        finished = record.finished()
+        for arm, seed in record.pairs:
+            if (arm, seed) in finished:
+                continue
+            weights = None
+            if (arm, seed) == WITH_WEIGHTS:
+                import torch
+
+                weights = record.save_weights(arm, seed, {"w": torch.arange(3.0)})
+            record.save_trial(arm, seed, **outcome(arm, seed), weights_digest=weights)
+            done(arm, seed)
+        record.save_verdicts([{"verdict": "supported", "n": len(record.seeds)}])
+    return said
+
+
+def live_and_be_killed(root: str, at: int) -> None:
+    """Do a run in this process and kill it (SIGKILL) before the k-th change on the disk."""
+    from practicum.engine import files
+    from tests.engine.faulty_disk import FaultyDisk
+
+    class Deadly(FaultyDisk):
+        def die(self) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(files, "os", Deadly(at, "die before"))  # noqa: B010  mypy knows no such attribute
+    live(Path(root))
+
+
+def hold_lock(root: str) -> None:
+    """Lock the only run, say so, and never let go."""
+    from practicum.engine.record import Record, folders
+
+    with Record.open(folders(root, "toy")[0]).lock():
+        print("locked", flush=True)
+        time.sleep(600)
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def crash(text: str) -> None:
+    raise ValueError(text)
+
+
+def exit_at_once() -> None:
+    os._exit(3)
+
+
+def unpicklable() -> Callable[[], None]:
+    return lambda: None
+
+
+def interrupt_self_and_poll() -> None:
+    signal.raise_signal(signal.SIGINT)
+    interrupt.here().check()
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def torch_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def torch_bits(seed: int) -> bytes:
+    """Train a small net; a matrix large enough that several threads would share its sums."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(517, 389, generator=generator)
+    w = torch.randn(389, 211, generator=generator, requires_grad=True)
+    for _ in range(3):
+        (x @ w).square().mean().backward()
+        with torch.no_grad():
+            w -= 10.0 * w.grad
+            w.grad.zero_()
+    return bytes(w.detach().numpy().tobytes())
+
+
+def announce(folder: str) -> None:
+    """Leave this process's id in a folder, whole or not at all."""
+    path = Path(folder) / f".{os.getpid()}"
+    path.write_text("")
+    path.rename(path.with_name(f"{os.getpid()}.pid"))
+
+
+def sleep_long(folder: str) -> None:
+    """Never poll."""
+    announce(folder)
+    time.sleep(600)
+
+
+def step_long(folder: str, steps: int = 100_000) -> str:
+    """Do short steps and poll after each; note when one begins and when it has ended."""
+    announce(folder)
+    notes = Path(folder) / f"{os.getpid()}.steps"
+    with notes.open("a") as file:
+        for _ in range(steps):
+            file.write("begin\n")
+            file.flush()
+            time.sleep(0.005)
+            file.write("end\n")
+            file.flush()
+            interrupt.here().check()
+    return "all steps"
+
+
+def parent(chore: str, folder: str, workers: str) -> None:
+    """Run one quick task and then so many long ones, and say on stdout how it ended."""
+    tasks = [Task(name="quick", function="tests.engine.chores:square", arguments={"number": 3})]
+    tasks += [
+        Task(name=f"{chore} {i}", function=f"tests.engine.chores:{chore}", arguments={"folder": folder})
+        for i in range(max(2, int(workers)))
+    ]
+
+    def on_done(task: Task, result: Any) -> None:
+        print("done", task.name, result, flush=True)
+
+    with interrupt.listening() as stop:
+        print("listening", flush=True)
+        try:
+            run_tasks(tasks, on_done=on_done, workers=int(workers), stop=stop)
+        except interrupt.Interrupted as error:
+            print("interrupted:", error, flush=True)
+        except KeyboardInterrupt:
+            print("stopped at once", flush=True)
+
+
+def watched_by_thread_only(folder: str) -> None:
+    """Be a worker as on systems without PR_SET_PDEATHSIG."""
+    from practicum.engine.workers import _die_with_parent
+
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    sleep_long(folder)
+
+
+def parent_of_watched(folder: str) -> None:
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    context.Process(target=watched_by_thread_only, args=(folder,)).start()
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    # The functions must be those of the importable module, so that workers find them.
+    import tests.engine.chores as chores
+
+    getattr(chores, sys.argv[1])(*(int(one) if one.isdigit() else one for one in sys.argv[2:]))
