@@ -34,9 +34,9 @@ class Result:
 
     def print(self) -> None:
         """Print arms, verdicts and where the report is."""
-        from practicum.report.terminal import print_run
+        from practicum.report.terminal import show
 
-        print_run(self.record, self.lab, self.page)
+        show(self.record, self.lab, report=str(self.page))
 
 
 def finish(record: Record) -> Result:

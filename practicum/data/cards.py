@@ -56,6 +56,7 @@ class Card:
         citation: what to cite.
         source: the page of its publisher.
         files: the files it is made of; empty when it is always at hand.
+        archive: address of a zip file of the publisher's repository that holds all the files.
         always_at_hand: True when no download is ever needed.
         shapes: part to shape of one example, where the set is tensors.
         note: what a user must know: the split, a trap, an offensive content.
@@ -70,6 +71,7 @@ class Card:
     citation: str
     source: str
     files: tuple[FileCard, ...] = ()
+    archive: str = ""
     always_at_hand: bool = False
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     note: str = ""
@@ -82,7 +84,7 @@ class Card:
     @property
     def fetchable(self) -> bool:
         """Whether every file has an address from which it can be downloaded."""
-        return bool(self.files) and all(one.urls for one in self.files)
+        return bool(self.files) and all(one.urls or self.archive for one in self.files)
 
 
 @cache

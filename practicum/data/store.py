@@ -86,7 +86,7 @@ def inspect(file: FileCard) -> FileState:
     if path is None:
         return FileState(file.path, "missing", f"not at {root() / file.path}")
     try:
-        plain, content, fault = _checksums(path)
+        plain, content, fault = checksums(path)
     except OSError as error:
         return FileState(file.path, "damaged", f"{path} cannot be read: {error.strerror}", path)
     if plain == file.sha256 or (content and content == file.sha256_uncompressed):
@@ -123,7 +123,7 @@ def content(file: FileCard, owner: Card) -> bytes:
     """
     path = verified(file, owner)
     data = path.read_bytes()
-    return zlib.decompress(data, _WINDOW_GZIP) if path.suffix == ".gz" else data
+    return zlib.decompress(data, _WINDOW_GZIP) if _zipped(data) else data
 
 
 def missing(owner: Card, file: str) -> str:
@@ -150,12 +150,17 @@ def _locate(file: FileCard) -> Path | None:
     return bare if file.sha256_uncompressed and bare.is_file() else None
 
 
-def _checksums(path: Path) -> tuple[str, str, str]:
-    """Return the SHA-256 of a file and of what it holds uncompressed, and a fault in words."""
+def checksums(path: Path) -> tuple[str, str, str]:
+    """Return the SHA-256 of a file and of what it holds uncompressed, and a fault in words.
+
+    Whether it is compressed is told by its first bytes: a server may have unpacked it on the way.
+    The second checksum is "" when the gzip data are faulty.
+    """
     plain, inner = hashlib.sha256(), hashlib.sha256()
-    unzip = zlib.decompressobj(_WINDOW_GZIP) if path.suffix == ".gz" else None
     fault = ""
     with path.open("rb") as file:
+        unzip = zlib.decompressobj(_WINDOW_GZIP) if _zipped(file.read(2)) else None
+        file.seek(0)
         while chunk := file.read(_CHUNK):
             plain.update(chunk)
             if unzip is None:
@@ -168,3 +173,8 @@ def _checksums(path: Path) -> tuple[str, str, str]:
     if unzip is not None and not fault and not unzip.eof:
         fault = ", cut off before the end of its gzip data"
     return plain.hexdigest(), "" if fault else inner.hexdigest(), fault
+
+
+def _zipped(data: bytes) -> bool:
+    """Whether data begin as gzip data do."""
+    return data[:2] == b"\x1f\x8b"

@@ -11,7 +11,7 @@ from practicum.engine import files
 from practicum.errors import PracticumError
 
 _CHOSEN = ("arithmetic", "versions", "request_sha256")  # what the request leaves open
-_NAME = re.compile(r"(\d{4}-\d\d-\d\d)-[0-9a-f]{4,}(?:-(\d+))?")
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-f]{4,})(?:-(\d+))?")
 
 
 def request_digest(protocol: Mapping[str, Any]) -> str:
@@ -28,7 +28,26 @@ def folders(root: str | Path, lab: str) -> list[Path]:
 def _age(path: Path) -> tuple[str, int, int]:
     name = _NAME.fullmatch(path.name)
     assert name is not None, path
-    return name[1], (path / "protocol.json").stat().st_mtime_ns, int(name[2] or 1)
+    return name[1], (path / "protocol.json").stat().st_mtime_ns, int(name[3] or 1)
+
+
+def read_protocol(path: Path) -> dict[str, Any]:
+    """Return the protocol in a run's folder, which its folder's name confirms.
+
+    Raises:
+        files.Damaged: the file is damaged, or is another run's.
+        PracticumError: the file is missing or cannot be read.
+    """
+    protocol = files.read_json(path)
+    name = _NAME.fullmatch(path.parent.name)
+    try:
+        check(protocol)
+        ours = name is None or files.digest(protocol).startswith(name[2])
+    except (PracticumError, AttributeError, TypeError):
+        ours = False
+    if not ours:
+        raise files.Damaged(f"{path} is damaged: it is no protocol of this run")
+    return dict(protocol)
 
 
 def check(protocol: Mapping[str, Any]) -> None:

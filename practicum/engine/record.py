@@ -25,7 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from practicum.engine import files, locks
-from practicum.engine.protocol import check, folders, free_folder, request_digest
+from practicum.engine.protocol import (
+    check,
+    folders,
+    free_folder,
+    read_protocol,
+    request_digest,
+)
 from practicum.engine.trials import Trials, read_owned, set_aside
 from practicum.errors import PracticumError, unknown
 
@@ -88,10 +94,10 @@ class Record:
         if not (path / "protocol.json").is_file():
             raise PracticumError(f"{path} is no run: it has no protocol.json")
         try:
-            return cls(path, files.read_json(path / "protocol.json"))
+            return cls(path, read_protocol(path / "protocol.json"))
         except PracticumError as damaged:
             try:
-                return cls(path, files.read_json(path / "protocol.copy.json"))
+                return cls(path, read_protocol(path / "protocol.copy.json"))
             except PracticumError:
                 raise files.Damaged(
                     f"{damaged}. Its copy is no better: move {path} away, or use --fresh"

@@ -147,7 +147,7 @@ class _Crew:
             for future in sorted(done, key=list(self.under_way).index):
                 self._collect(future, on_done)
         self.stop.check()
-        _raise_failed(self.failures)
+        _raise_failed({t.name: self.failures[t.name] for t in tasks if t.name in self.failures})
 
     def _start(self, task: Task) -> None:
         # A SIGINT during these lines reaches the new process when it can handle it, not before.

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def entries() -> tuple[Entry, ...]:
     found = sorted(
         (read(*one) for one in _sources()), key=lambda e: (TOPICS.index(e.topic), e.name)
     )
-    for first, second in zip(found, found[1:], strict=False):
+    for first, second in pairwise(found):
         if first.name == second.name:
             raise PracticumError(
                 f"two labs are named {first.name!r}: {first.module} and {second.module}"

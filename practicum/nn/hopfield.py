@@ -123,14 +123,17 @@ class Hopfield(nn.Module):
     def settle_together(self, states: Float[Tensor, "b n"], *, sweeps: int = 200) -> Rest:
         """Update all units at the same time: Eq. (3) without its "one at a time".
 
-        The energy can then rise, and the state can go to and fro between two states for ever.
+        The energy can then rise, and the state can go to and fro between two states for ever. With
+        symmetric couplings nothing longer than two states can repeat, so the updates end when all
+        states are where they were two updates ago.
         """
-        s = states.clone()
-        made, moved = 0, True
-        while made < sweeps and moved:
+        s, before = states.clone(), states.clone()
+        made, goes_on = 0, True
+        while made < sweeps and goes_on:
             h = self(s)
             after = torch.where(h == 0, s, h.sign())
-            made, moved, s = made + 1, not torch.equal(after, s), after
+            made, goes_on = made + 1, not torch.equal(after, before)
+            before, s = s, after
         return Rest(states=s, at_rest=~(self(s) * s < 0).any(1), sweeps=made)
 
 

@@ -87,4 +87,5 @@ class MLP(nn.Module):
             y_BD = F.dropout(y_BD, drop, self.training)  # y~ = r * y
             y_BD = f(layer(y_BD))  # y' = f(W y~ + b)
             drop = self.dropout
-        return self.layers[-1](F.dropout(y_BD, drop, self.training))
+        logits_BK: Tensor = self.layers[-1](F.dropout(y_BD, drop, self.training))
+        return logits_BK

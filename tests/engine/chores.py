@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -10,10 +12,11 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from practicum.engine import interrupt
 from practicum.engine.workers import Task, run_tasks
+from practicum.errors import PracticumError
 
 PROTOCOL: dict[str, Any] = {
     "format": 1,
@@ -42,7 +45,12 @@ def outcome(arm: str, seed: int) -> dict[str, Any]:
     }
 
 
-def live(root: Path, done: Callable[[str, int], None] = lambda arm, seed: None) -> tuple[str, ...]:
+def live(
+    root: Path,
+    done: Callable[[str, int], None] = lambda arm, seed: None,
+    *,
+    keep: tuple[str, int] | None = WITH_WEIGHTS,
+) -> tuple[str, ...]:
     """Do, or continue, a whole run; `done` hears of each trial once it was saved."""
     from practicum.engine.record import Record, find, request_digest
 
@@ -56,7 +64,7 @@ def live(root: Path, done: Callable[[str, int], None] = lambda arm, seed: None) 
             if (arm, seed) in finished:
                 continue
             weights = None
-            if (arm, seed) == WITH_WEIGHTS:
+            if (arm, seed) == keep:
                 import torch
 
                 weights = record.save_weights(arm, seed, {"w": torch.arange(3.0)})
@@ -72,11 +80,12 @@ def live_and_be_killed(root: str, at: int) -> None:
     from tests.engine.faulty_disk import FaultyDisk
 
     class Deadly(FaultyDisk):
-        def die(self) -> None:
+        def die(self) -> NoReturn:
             os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError("still alive")
 
     setattr(files, "os", Deadly(at, "die before"))  # noqa: B010  mypy knows no such attribute
-    live(Path(root))
+    live(Path(root), keep=None)
 
 
 def hold_lock(root: str) -> None:
@@ -96,7 +105,13 @@ def crash(text: str) -> None:
     raise ValueError(text)
 
 
-def exit_at_once() -> None:
+def complain(text: str) -> None:
+    raise PracticumError(text)
+
+
+def exit_when_others_are_there(folder: str) -> None:
+    while not list(Path(folder).glob("*.pid")):
+        time.sleep(0.01)
     os._exit(3)
 
 
@@ -109,8 +124,8 @@ def interrupt_self_and_poll() -> None:
     interrupt.here().check()
 
 
-def environment(name: str) -> str | None:
-    return os.environ.get(name)
+def environment(variable: str) -> str | None:
+    return os.environ.get(variable)
 
 
 def torch_threads() -> int:
@@ -119,19 +134,12 @@ def torch_threads() -> int:
     return torch.get_num_threads()
 
 
-def torch_bits(seed: int) -> bytes:
-    """Train a small net; a matrix large enough that several threads would share its sums."""
+def torch_bits(seed: int) -> list[float]:
+    """Return sums so long that two threads, which add in another order, round them otherwise."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(517, 389, generator=generator)
-    w = torch.randn(389, 211, generator=generator, requires_grad=True)
-    for _ in range(3):
-        (x @ w).square().mean().backward()
-        with torch.no_grad():
-            w -= 10.0 * w.grad
-            w.grad.zero_()
-    return bytes(w.detach().numpy().tobytes())
+    return [torch.randn(1 << 18, generator=generator).sum().item() for _ in range(16)]
 
 
 def announce(folder: str) -> None:
@@ -166,7 +174,11 @@ def parent(chore: str, folder: str, workers: str) -> None:
     """Run one quick task and then so many long ones, and say on stdout how it ended."""
     tasks = [Task(name="quick", function="tests.engine.chores:square", arguments={"number": 3})]
     tasks += [
-        Task(name=f"{chore} {i}", function=f"tests.engine.chores:{chore}", arguments={"folder": folder})
+        Task(
+            name=f"{chore} {i}",
+            function=f"tests.engine.chores:{chore}",
+            arguments={"folder": folder},
+        )
         for i in range(max(2, int(workers)))
     ]
 
@@ -191,12 +203,24 @@ def watched_by_thread_only(folder: str) -> None:
     sleep_long(folder)
 
 
-def parent_of_watched(folder: str) -> None:
-    import multiprocessing
+def hold_interpreter(folder: str) -> None:
+    """Never let another thread of this process run, as a long call of native code does."""
+    announce(folder)
+    ctypes.PyDLL(None).sleep(600)
 
+
+def parent_of(chore: Callable[[str], None], folder: str) -> None:
     context = multiprocessing.get_context("spawn")
-    context.Process(target=watched_by_thread_only, args=(folder,)).start()
+    context.Process(target=chore, args=(folder,)).start()
     time.sleep(600)
+
+
+def parent_of_watched(folder: str) -> None:
+    parent_of(watched_by_thread_only, folder)
+
+
+def parent_of_unwatched(folder: str) -> None:
+    parent_of(sleep_long, folder)
 
 
 if __name__ == "__main__":

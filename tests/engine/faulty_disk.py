@@ -10,10 +10,9 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 EFFECTS = ("open", "write", "fsync", "replace", "mkdir", "unlink", "ftruncate", "pwrite")
-HOW = ("error", "full", "die before", "die after", "die halfway")
 
 
 class Died(BaseException):
@@ -51,13 +50,13 @@ class FaultyDisk:
             return self._do(name, *arguments, **options)
         if self.how == "error":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        if self.how == "die after":
-            self._do(name, *arguments, **options)
         if self.how == "die halfway" and name == "write":
             self._do(name, arguments[0], arguments[1][: len(arguments[1]) // 2])
-        self.die()
+        elif self.how == "die after":
+            self._do(name, *arguments, **options)
+        return self.die()
 
-    def die(self) -> None:
+    def die(self) -> NoReturn:
         self.dead = True
         raise Died
 

@@ -44,7 +44,9 @@ def numbers_of(body: Any) -> list[bytes]:
 
 
 @given(bodies)
-def test_a_body_comes_back_with_every_bit(tmp_path_factory: pytest.TempPathFactory, body: Any) -> None:
+def test_a_body_comes_back_with_every_bit(
+    tmp_path_factory: pytest.TempPathFactory, body: Any
+) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
     files.write_json(path, body)
     back = files.read_json(path)
@@ -82,12 +84,12 @@ def test_the_digest_does_not_depend_on_the_order_of_keys_but_on_everything_else(
     assert files.digest({"a": 1, "b": [1, 2]}) not in map(files.digest, others)
 
 
-def unnoticed(path: Path, read: Callable[[Path], Any], byte_step: int = 1) -> list[str]:
-    """Try every flipped bit, every cut and a longer file; return the changes that went unnoticed."""
+def unnoticed(path: Path, read: Callable[[Path], Any]) -> list[str]:
+    """Try every flipped bit, every cut and a longer file; return the changes not noticed."""
     whole, missed = path.read_bytes(), []
-    changed = [(f"cut at {n}", whole[:n]) for n in range(0, len(whole), byte_step)]
+    changed = [(f"cut at {n}", whole[:n]) for n in range(len(whole))]
     changed += [("longer", whole + b"\n"), ("doubled", whole * 2)]
-    for at in range(0, len(whole), byte_step):
+    for at in range(len(whole)):
         for bit in range(8):
             flipped = bytearray(whole)
             flipped[at] ^= 1 << bit
@@ -97,8 +99,9 @@ def unnoticed(path: Path, read: Callable[[Path], Any], byte_step: int = 1) -> li
         try:
             read(path)
         except files.Damaged as damaged:
-            assert str(path) in str(damaged)
-            assert "run the same command again" in str(damaged)
+            said = str(damaged)
+            if str(path) not in said or "run the same command again" not in said:
+                missed.append(f"{what}: the message does not help: {said}")
         else:
             missed.append(what)
     path.write_bytes(whole)
@@ -128,7 +131,7 @@ def test_a_reader_that_trusts_its_file_is_caught(tmp_path: Path) -> None:
     ("raw", "said"),
     [
         (b"", "empty"),
-        (b'{\n "sha256": "ab', "cut off after 15 bytes"),
+        (b'{\n "sha256": "ab', "cut off after 16 bytes"),
         (b'{"sha256": 1 "body": 2}\n', "no JSON at character"),
         (b"\xff\xfe", "byte 0 is no text"),
         (b"[1]", "lacks its checksum"),
@@ -274,5 +277,5 @@ def test_a_new_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None
 
 def test_a_folder_under_a_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(PracticumError, match="could not write .*file/inner"):
+    with pytest.raises(PracticumError, match=r"could not write .*file/inner"):
         files.make_folder(tmp_path / "file" / "inner")

@@ -309,9 +309,10 @@ def _examples(setup: Setup, random: Streams) -> tuple[Tensor, Tensor]:
     if len(set(setup.pair)) != 2:
         raise PracticumError(f"setting 'pair' is {setup.pair}; expected two different classes")
     data, noise = load(setup.data), random.numpy("noise")
+    missing = [str(one) for one in setup.pair if one not in data.train[1].tolist()]
+    if missing:
+        raise PracticumError(f"{setup.data} has no class {missing[0]}; choose another pair")
     train, test = (_turned_pair(part, setup.pair) for part in (data.train, data.test))
-    if not len(train) or not len(test):
-        raise PracticumError(f"{setup.data} has no class pair {setup.pair}; choose another pair")
     chosen = noise.permutation(len(train))[: setup.examples]
     z = train[torch.from_numpy(chosen)]
     if setup.task == "flipped":

@@ -45,6 +45,7 @@ from practicum.engine.optimizers import SGD
 from practicum.engine.seeds import streams
 from practicum.engine.services import Measurements, Services
 from practicum.engine.train import Trained
+from practicum.errors import PracticumError
 from practicum.evidence import Measure, higher, lower
 from practicum.labs import figures as draw
 from practicum.labs.lab import Scale, setting
@@ -80,17 +81,15 @@ class Setup:
     rates: tuple[float, ...] = setting((0.03, 0.1, 0.3), "learning rates tried", low=None)
     momentum: float = setting(0.9, "heavy-ball momentum", paper=0.95, low=0, high=0.999)
     batch_size: int = setting(50, "images an update", unit="images", paper=100, low=1)
-    steps: int = setting(1000, "updates", unit="updates", paper=1000000, low=1)
+    steps: int = setting(800, "updates", unit="updates", paper=1000000, low=1)
     points: int = setting(10, "evaluations on the way", low=1)
 
 
 ARMS = {
     "plain": Setup(),
     "dropout": Setup(dropout=0.5, input_dropout=0.2),
-    "small-plain": Setup(hidden=(32,), train_size=1000, steps=2000),
-    "small-dropout": Setup(
-        hidden=(32,), train_size=1000, steps=2000, dropout=0.5, input_dropout=0.2
-    ),
+    "small-plain": Setup(hidden=(32,), train_size=1000),
+    "small-dropout": Setup(hidden=(32,), train_size=1000, dropout=0.5, input_dropout=0.2),
     "linear": Setup(hidden=()),
 }
 
@@ -114,7 +113,7 @@ MEASURES = (
         "validation_error",
         unit="%",
         better="lower",
-        says="validation images misclassified, at the chosen learning rate, over updates",
+        says="validation images misclassified, at the chosen learning rate, by share of the updates",
         diverged=90.0,
     ),
 )
@@ -197,13 +196,22 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
             "validation_error": pick([run.curves["validation_error"] for run in runs], best),
         },
         diverged=torch.stack([run.diverged for run in runs]).all(0),
-        steps={"validation_error": runs[0].steps},
+        steps={"validation_error": 100 * runs[0].steps / setup.steps},
         weights=tuple(run.weights()[i] for i, run in enumerate(chosen)),
     )
 
 
 def split(setup: Setup, available: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw a seed's training and validation images; every arm of a pair gets the same."""
+    """Draw a seed's training and validation images; every arm of a pair gets the same.
+
+    Raises:
+        PracticumError: the data set has fewer images than the two settings ask for.
+    """
+    if setup.train_size + setup.validation_size > available:
+        raise PracticumError(
+            f"train_size {setup.train_size} and validation_size {setup.validation_size} ask for "
+            f"more than the {available} training images of {setup.data}"
+        )
     shuffled = torch.randperm(available, generator=streams(seed).generator("order"))
     return shuffled[: setup.train_size], shuffled[available - setup.validation_size :]
 
@@ -255,6 +263,6 @@ def figures(record: Record) -> dict[str, Figure]:
             record, "test_error"
         ),
         "Validation error while training, mean and 95 % interval": draw.curves(
-            record, "validation_error"
+            record, "validation_error", x_label="updates done (%)"
         ),
     }

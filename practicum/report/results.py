@@ -1,0 +1,79 @@
+"""`make results`: the verdicts at full scale, lab by lab, only where they are stale.
+
+A published result is stale when the protocol that its lab asks for today, arithmetic and versions
+aside, is not the one it was made with. An interrupted lab goes on where it stopped. The table in
+README.md is made anew from whatever is published.
+
+    python -m practicum.report.results [LAB ...]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from practicum.engine.interrupt import Interrupted
+from practicum.engine.record import request_digest
+from practicum.errors import PracticumError
+from practicum.labs import catalogue, runner
+from practicum.labs.protocol import Request
+from practicum.report import published
+from practicum.report.results_table import write_table
+
+SCALE = "full"
+
+
+def stale(request: Request, path: Path) -> bool:
+    """Tell whether a lab's published result is missing, or not what the lab asks for today."""
+    if not path.exists():
+        return True
+    _, description = runner.prepare(request)
+    return bool(published.read(path)["protocol"]["request_sha256"] != request_digest(description))
+
+
+def publish(lab: str, results: Path, runs: Path) -> bool:
+    """Bring one lab's published result up to date; return whether it was run.
+
+    Raises:
+        PracticumError: the lab's data are missing, or a trial failed.
+        Interrupted: the run was asked to stop; the next call goes on.
+    """
+    request = Request(lab=lab, scale=SCALE)
+    path = results / f"{lab}.json"
+    if not stale(request, path):
+        return False
+    began = time.monotonic()
+
+    def say(progress: runner.Progress) -> None:
+        left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+        print(f"  {lab}: {progress.done} of {progress.of} trials{left}", flush=True)
+
+    record = runner.run(request, runs, listener=runner.Listener(progress=say))
+    published.write(path, published.published(record, request.command(), date.today()))
+    print(f"  {lab}: published in {path} after {time.monotonic() - began:.0f} s")
+    return True
+
+
+def main(labs: Sequence[str]) -> int:
+    """Publish the named labs, or all; return the exit code."""
+    results = Path("results")
+    results.mkdir(exist_ok=True)
+    try:
+        for lab in labs or [entry.name for entry in catalogue.entries()]:
+            if not publish(lab, results, Path("runs")):
+                print(f"  {lab}: up to date")
+            write_table("README.md", results)
+    except PracticumError as error:
+        print(f"practicum: {error}", file=sys.stderr)
+        return 2
+    except Interrupted:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
