@@ -43,7 +43,7 @@ def list_labs(
 
 
 def show(
-    lab: Annotated[str, typer.Argument(help="The lab's name.")],
+    lab: Annotated[str, typer.Argument(metavar="LAB", help="The lab's name.")],
     lesson: Annotated[bool, typer.Option("--lesson", help="Print the whole lesson.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -53,7 +53,7 @@ def finish(record: Record) -> Result:
         )
     entry = catalogue.find(record.lab)
     lab = load(entry.module)
-    lesson = entry.lesson.read_text(encoding="utf-8")
+    lesson = entry.lesson.read_text(encoding="utf-8") if entry.lesson.exists() else None
     page = record.path / "report.html"
     text = render(record, lab, lesson=lesson, command=record.protocol["command"])
     write_atomic(page, text.encode())

@@ -8,6 +8,7 @@ Reading them needs nothing but the standard library, so listing the data sets is
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from practicum.errors import unknown
+from practicum.errors import PracticumError, unknown
 
 Form = Literal["tensors", "text", "words", "graph", "table", "files"]
 """How a set is handed out: by `load`, `load_text`, `load_words`, `load_graph`, `load_table` or,
@@ -108,9 +109,7 @@ def registry() -> Mapping[str, Card]:
     for entry in json.loads((here / "cards.json").read_text(encoding="utf-8")):
         shapes = {part: tuple(shape) for part, shape in entry.pop("shapes", {}).items()}
         its = tuple(files.get(entry["name"], ()))
-        cards[entry["name"]] = Card(
-            **entry, files=its, always_at_hand=not its, shapes=MappingProxyType(shapes)
-        )
+        cards[entry["name"]] = Card(**entry, files=its, always_at_hand=not its, shapes=shapes)
     return MappingProxyType(cards)
 
 
@@ -120,12 +119,48 @@ def names() -> tuple[str, ...]:
 
 
 def card(name: str) -> Card:
-    """Return the card of a data set.
+    """Return the card of a data set, or make one for a folder or file of the user's own.
 
     Raises:
-        PracticumError: there is no such data set; the nearest name is suggested.
+        PracticumError: there is no such data set (the nearest name is suggested), or no such
+            folder or .npz file.
     """
+    if is_path(name):
+        return _own_card(name)
     cards = registry()
     if name not in cards:
         raise unknown("data set", name, cards)
     return cards[name]
+
+
+def is_path(name: str) -> bool:
+    """Whether a name stands for a folder or file of the user's own, not for a registered set.
+
+    It does when it is none of the registry's and has a slash, begins with a dot or a tilde, ends
+    in .npz, or is the name of a folder that exists.
+    """
+    if name in registry():
+        return False
+    marks = "/" in name or os.sep in name or name.endswith(".npz")
+    return marks or name.startswith((".", "~")) or (bool(name) and Path(name).is_dir())
+
+
+def _own_card(name: str) -> Card:
+    path = Path(name).expanduser()
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".npz"):
+        found = "is a file" if path.is_file() else "does not exist"
+        raise PracticumError(
+            f"{name} {found}; an own data set is a folder or an .npz file "
+            "(docs/data.md shows the layouts)"
+        )
+    return Card(
+        name=name,
+        title=path.absolute().name,
+        what="a data set of your own",
+        kind="own",
+        form="tensors",
+        licence="yours to know",
+        citation="",
+        source=str(path.absolute()),
+        always_at_hand=True,
+    )

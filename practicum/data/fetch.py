@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from practicum.data.cards import Card, FileCard, card
-from practicum.data.store import VARIABLE, FileState, check, checksums, root
+from practicum.data.store import VARIABLE, check, checksums, root, verified
 from practicum.errors import PracticumError
 
 Progress = Callable[[int, int], None]
@@ -31,7 +31,7 @@ def _silent(done: int, of: int) -> None:
     """Report progress to nobody."""
 
 
-def get(name: str, progress: Progress = _silent) -> tuple[FileState, ...]:
+def get(name: str, progress: Progress = _silent) -> tuple[Path, ...]:
     """Download the files of a data set that are not there yet.
 
     Args:
@@ -39,7 +39,7 @@ def get(name: str, progress: Progress = _silent) -> tuple[FileState, ...]:
         progress: told how many bytes of all files are there.
 
     Returns:
-        the state of every file, all of them "ok"; empty for a set that is always at hand.
+        the path of every file, verified; empty for a set that is always at hand.
 
     Raises:
         PracticumError: the set cannot be downloaded, an address does not answer, what came is not
@@ -58,14 +58,16 @@ def get(name: str, progress: Progress = _silent) -> tuple[FileState, ...]:
     ]
     _refuse_without_address(this, absent)
     done = this.bytes - sum(file.bytes for file in absent)
+    if not this.files:
+        return ()
     if absent and this.archive:
         _from_archive(this, absent, progress)
     else:
         for file in absent:
-            _download(file, lambda now, _of, before=done: progress(before + now, this.bytes))
+            _download(file, _shifted(progress, done, this.bytes))
             done += file.bytes
     progress(this.bytes, this.bytes)
-    return check(name)
+    return tuple(verified(file, this) for file in this.files)
 
 
 def get_url(
@@ -99,7 +101,12 @@ def get_url(
             "overwritten: move it away, or give another folder"
         )
     with _beside(target) as partial:
-        _fetch(url, partial, progress)
+        try:
+            _fetch(url, partial, progress)
+        except _Unreachable as error:
+            raise PracticumError(
+                f"could not download {error}; check the address and the network"
+            ) from error
         found = checksums(partial)[0]
         if found != wanted:
             raise PracticumError(
@@ -162,6 +169,11 @@ def _from_member(
     with _beside(root() / file.path) as partial:
         partial.write_bytes(archive.read(inside[member]))
         _keep_verified(file, partial, f"{this.archive} ({member})")
+
+
+def _shifted(progress: Progress, before: int, of: int) -> Progress:
+    """Make the progress of one file that of all."""
+    return lambda now, _of: progress(before + now, of)
 
 
 class _Unreachable(Exception):

@@ -1,6 +1,6 @@
 """Graphs: Zachary's karate club, always at hand, and Cora with the Planetoid split.
 
-karate: the friendships of figure 1 of Zachary 1977, members numbered from 0 (0 is the instructor,
+karate: the friendships of Zachary 1977, members numbered from 0 (0 is the instructor,
 33 the administrator), and the faction that each joined after the club split. As in semi-supervised
 studies the two leaders' labels are for training and all others for the test: our choice, the paper
 has no split. A member has no features of its own: x is the identity.

@@ -1,8 +1,7 @@
-"""Image sets in files: MNIST and Fashion-MNIST (idx).
+"""Image sets in files: MNIST and Fashion-MNIST (idx), and a subset of CIFAR-10 (binary records).
 
-Grey levels 0 to 255 become float32 in [0, 1]. The training part is the publisher's 60,000, the
-test part the publisher's 10,000; there is no validation part: take one out of the training part
-with `Dataset.split_validation`, or by seed.
+Levels 0 to 255 become float32 in [0, 1]. Training and test parts are the publisher's; there is no
+validation part: take one out of the training part with `Dataset.split_validation`, or by seed.
 """
 
 from __future__ import annotations
@@ -64,3 +63,21 @@ def idx_part(
 
 load_mnist = partial(_load_idx, "mnist", tuple("0123456789"))
 load_fashion_mnist = partial(_load_idx, "fashion-mnist", _FASHION)
+
+
+def load_cifar10_subset() -> Dataset:
+    """Return 10,000 training and 2,000 test images of CIFAR-10: [n, 3, 32, 32], red first."""
+    this = card("cifar10-subset")
+    files = {file.path.split("/")[1]: file for file in this.files}
+    parts = [
+        _records(content(files[f"cifar10_subset_{part}.bin.gz"], this))
+        for part in ("train", "test")
+    ]
+    classes = content(files["batches.meta.txt"], this).decode().split()
+    return from_arrays(this, *parts, scale=LEVELS, classes=tuple(classes))
+
+
+def _records(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Take records of one label byte and 3,072 bytes of an image apart."""
+    rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]

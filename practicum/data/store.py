@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from practicum.data.cards import Card, FileCard, card
+from practicum.data.cards import Card, FileCard, card, is_path
 from practicum.errors import PracticumError
 
 VARIABLE = "PRACTICUM_DATA"
@@ -59,13 +59,57 @@ def root() -> Path:
 
 
 def where(name: str) -> Path | None:
-    """Return the folder in which a data set's files are looked for; None if it needs none."""
-    return root() / name if card(name).files else None
+    """Return the folder of a data set's files; None if none of them is there, or it needs none.
+
+    The name may be a path of the user's own, which is returned made absolute. Whether the files
+    are whole and right is what `check` tells.
+    """
+    this = card(name)
+    if is_path(name):
+        return Path(name).expanduser().absolute()
+    return root() / name if any(_locate(one) for one in this.files) else None
 
 
-def check(name: str) -> tuple[FileState, ...]:
-    """Compare every file of a data set with its checksum; empty for a set always at hand."""
-    return tuple(inspect(one) for one in card(name).files)
+def check(name: str, sha256: str = "") -> tuple[FileState, ...]:
+    """Compare every file of a data set with its checksum; empty for a set always at hand.
+
+    Args:
+        name: a data set, or a folder or file of the user's own.
+        sha256: for an own folder or file, what `own_sha256` must find; without it the state is
+            "ok" and the checksum is in the detail.
+    """
+    this = card(name)
+    if not is_path(name):
+        if sha256:
+            raise PracticumError(
+                f"the checksums of {name} are in its card; give a SHA-256 for an own folder only"
+            )
+        return tuple(inspect(one) for one in this.files)
+    path = Path(name).expanduser()
+    found = own_sha256(path)
+    if sha256 and found != sha256.strip().lower():
+        return (FileState(name, "damaged", f"expected SHA-256 {sha256}; found {found}", path),)
+    return (FileState(name, "ok", f"SHA-256 {found}", path),)
+
+
+def own_sha256(path: Path) -> str:
+    r"""Return the SHA-256 of a file; of a folder, that of the list of its files' checksums.
+
+    For a folder it is what this command prints, run inside it:
+
+        find . -xtype f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+    """
+    try:
+        if path.is_file():
+            return checksums(path)[0]
+        files = sorted(
+            (one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()),
+            key=str.encode,
+        )
+        lines = "".join(f"{checksums(path / one)[0]}  {one}\n" for one in files)
+    except OSError as error:
+        raise PracticumError(f"cannot read {error.filename}: {error.strerror}") from error
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def paths(name: str) -> dict[str, Path]:
@@ -121,9 +165,7 @@ def content(file: FileCard, owner: Card) -> bytes:
     Raises:
         PracticumError: as `verified`.
     """
-    path = verified(file, owner)
-    data = path.read_bytes()
-    return zlib.decompress(data, _WINDOW_GZIP) if _zipped(data) else data
+    return unzipped(verified(file, owner).read_bytes())
 
 
 def missing(owner: Card, file: str) -> str:
@@ -178,3 +220,8 @@ def checksums(path: Path) -> tuple[str, str, str]:
 def _zipped(data: bytes) -> bool:
     """Whether data begin as gzip data do."""
     return data[:2] == b"\x1f\x8b"
+
+
+def unzipped(data: bytes) -> bytes:
+    """Return what gzip data hold, and other data as they are; faulty ones raise zlib.error."""
+    return zlib.decompress(data, _WINDOW_GZIP) if _zipped(data) else data

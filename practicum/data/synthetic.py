@@ -81,7 +81,7 @@ def blobs(
 
 
 def xor(n: int, deviation: float, generator: np.random.Generator) -> Points:
-    """Draw clouds around (±1, ±1); class 1 where the signs differ: no line separates the classes."""
+    """Draw clouds around (±1, ±1), class 1 where the signs differ: no line separates them."""
     import numpy as np
 
     corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
@@ -120,7 +120,8 @@ def rings(n: int, deviation: float, generator: np.random.Generator) -> Points:
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths: NDArray[np.float64] = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths
 
 
 def _at_least(what: str, number: int, least: int) -> None:

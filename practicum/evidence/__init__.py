@@ -1,6 +1,6 @@
 """From trials to intervals to verdicts. docs/evidence.md says what each kind of claim means.
 
-Importing this room costs little: scipy and statsmodels are imported when a claim is judged.
+Importing this room costs little: scipy is imported when a claim is judged.
 """
 
 from practicum.evidence.bounds import bounded, exact

@@ -20,7 +20,6 @@ load, and more patterns look stable than the couplings between units hold.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

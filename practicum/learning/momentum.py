@@ -54,9 +54,7 @@ def descent(w: Vector, gradient: Vector, alpha: float) -> Vector:
     return w - alpha * gradient  # Eq. (1)
 
 
-def heavy_ball(
-    w: Vector, z: Vector, gradient: Vector, tuning: Tuning
-) -> tuple[Vector, Vector]:
+def heavy_ball(w: Vector, z: Vector, gradient: Vector, tuning: Tuning) -> tuple[Vector, Vector]:
     """Return parameters and velocity after a step of momentum."""
     z = tuning.beta * z + gradient  # Eq. (2)
     return w - tuning.alpha * z, z

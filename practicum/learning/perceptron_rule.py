@@ -64,9 +64,7 @@ class Learned:
         return self.mistakes[-1] == 0
 
 
-def turned(
-    x: Float[Tensor, "n d+1"], y: Float[Tensor, " n"]
-) -> Float[Tensor, "n d+1"]:
+def turned(x: Float[Tensor, "n d+1"], y: Float[Tensor, " n"]) -> Float[Tensor, "n d+1"]:
     """Return z = y x^, whose scores are positive exactly where the answer is right."""
     return y[:, None] * x
 

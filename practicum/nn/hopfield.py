@@ -87,7 +87,8 @@ class Hopfield(nn.Module):
 
     def energy(self, states: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
         """Return the energy of each state."""
-        return -0.5 * (self(states) * states).sum(1) / states.shape[1]  # Eq. (4)
+        energy: Tensor = -0.5 * (self(states) * states).sum(1) / states.shape[1]  # Eq. (4)
+        return energy
 
     def settle(
         self, states: Float[Tensor, "b n"], order: np.random.Generator, *, sweeps: int = 200
@@ -137,9 +138,7 @@ class Hopfield(nn.Module):
         return Rest(states=s, at_rest=~(self(s) * s < 0).any(1), sweeps=made)
 
 
-def overlap(
-    states: Float[Tensor, "b n"], patterns: Float[Tensor, "b n"]
-) -> Float[Tensor, " b"]:
+def overlap(states: Float[Tensor, "b n"], patterns: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """Return how well each state agrees with its pattern: 1 the same, 0 unrelated."""
     return (states * patterns).mean(1)  # Eq. (5)
 

@@ -75,7 +75,6 @@ def render(record: Record, lab: Lab, *, lesson: str | None, command: str) -> str
         trials=count,
         diverged=lost,
         sources=_sources(record),
-        plural=_plural,
     )
 
 
@@ -100,7 +99,7 @@ def _seed_tables(
     columns: Sequence[view.Column],
     cells: Mapping[tuple[str, str], view.Cell | None],
 ) -> list[dict[str, Any]]:
-    """Return for each measure its rows: a seed and its number in every arm, diverged ones marked."""
+    """Return for each measure its rows: a seed, its number in every arm, diverged ones marked."""
     tables = []
     for column in columns:
         rows = []
@@ -135,7 +134,3 @@ def _card(name: str) -> Card | None:
         return data.card(name)
     except PracticumError:  # a record outlives the registry; its hash still stands
         return None
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -8,7 +8,7 @@ from typing import Any
 
 from practicum.engine import files
 from practicum.errors import PracticumError
-from practicum.report import format, published, view
+from practicum.report import format, published
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 

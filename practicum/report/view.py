@@ -65,6 +65,7 @@ class Cell:
 
     Attributes:
         values: one number a seed, as measured (nan where nothing was).
+        counted: the same, diverged ones as they count: at the declared value, nan without one.
         diverged: which trials diverged.
         mean: over the trials that count.
         half_width: half of the mean's 95 % t-interval.
@@ -73,6 +74,7 @@ class Cell:
     """
 
     values: Float[Array, "seeds"]
+    counted: Float[Array, "seeds"]
     diverged: Bool[Array, "seeds"]
     mean: float
     half_width: float
@@ -114,7 +116,7 @@ def cell(record: Record, column: Column, arm: str) -> Cell | None:
     there = counted[np.isfinite(counted)]
     mean, half_width = mean_and_half_width(there)
     return Cell(
-        values=measured, diverged=lost, mean=mean, half_width=half_width, n=there.size,
+        values=measured, counted=counted, diverged=lost, mean=mean, half_width=half_width, n=there.size,
         unit=column.unit,
     )  # fmt: skip
 
@@ -168,3 +170,8 @@ def trials(record: Record) -> tuple[int, int]:
     """Return the number of trials, and how many of them diverged."""
     lost = sum(int(np.sum(record.diverged(arm))) for arm in record.arms)
     return len(record.arms) * len(record.seeds), lost
+
+
+def count(number: int, word: str) -> str:
+    """Write a count with its word: `1 trial`, `2 trials`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

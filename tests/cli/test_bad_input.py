@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Answer
+from tests.cli.conftest import Answer
 
 Practicum = Callable[..., Answer]
 
 # arguments, then texts of which each must be in the message
 BAD: list[tuple[str, tuple[str, ...]]] = [
     ("rnu dropout", ("rnu", "run")),
-    ("run", ("LABS",)),
+    ("run", ("LAB",)),
     ("run dropuot", ("dropuot", "did you mean 'dropout'")),
     ("run dropout hopfeld", ("did you mean 'hopfield'",)),
     ("run dropout --scael smoke", ("--scael", "--scale")),
@@ -52,7 +52,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("run dropout --set train_size=5000", ("train_size 5000", "more than")),
     ("run dropout --set batch_size=500", ("batch size 500", "200")),
     ("run dropout --workers=-1", ("--workers",)),
-    ("run dropout --workers two", ("--workers", "two")),
+    ("run dropout --workers two", ("--workers", "integer")),
     ("run dropout --device cudo", ("no device named 'cudo'", "'cuda'")),
     ("run dropout --precision float23", ("no precision named", "'float32'")),
     ("run dropout --plan --fresh", ("--plan", "--fresh")),

@@ -74,6 +74,44 @@ def live(
     return said
 
 
+def slow_outcome(arm: str, seed: int, folder: str) -> dict[str, Any]:
+    announce(folder)
+    for _ in range(10):
+        time.sleep(0.01)
+        interrupt.here().check()
+    return outcome(arm, seed)
+
+
+def live_with_workers(root: str, workers: int, folder: str) -> None:
+    """Do, or continue, a run of 12 trials in worker processes."""
+    from practicum.engine.record import Record, find, request_digest
+
+    protocol = {**PROTOCOL, "seeds": list(range(6))}
+    record = find(root, "toy", request_digest(protocol))
+    if record is None:
+        record = Record.create(root, protocol, today=date(2026, 1, 31))
+    with record.lock():
+        said = record.repair()
+        assert said == (), said
+        finished = record.finished()
+        tasks = [
+            Task(
+                name=f"{arm}, seed {seed}",
+                function="tests.engine.chores:slow_outcome",
+                arguments={"arm": arm, "seed": seed, "folder": folder},
+            )
+            for arm, seed in record.pairs
+            if (arm, seed) not in finished
+        ]
+
+        def on_done(task: Task, result: dict[str, Any]) -> None:
+            record.save_trial(task.arguments["arm"], task.arguments["seed"], **result)
+
+        run_tasks(tasks, on_done=on_done, workers=workers)
+        record.save_verdicts([{"verdict": "undecided"}])
+    print("finished", flush=True)
+
+
 def live_and_be_killed(root: str, at: int) -> None:
     """Do a run in this process and kill it (SIGKILL) before the k-th change on the disk."""
     from practicum.engine import files

@@ -272,7 +272,11 @@ def test_accumulation_has_the_gradient_of_the_whole_batch_also_when_the_parts_ar
             accumulate=parts,
         )
         seen: list[float] = []
-        observe = lambda m: seen.append(m.metrics["loss"]) if m.metrics else None  # noqa: E731
+
+        def observe(moment: Moment) -> None:
+            if moment.event is Event.STEPPED:
+                seen.append(moment.metrics["loss"])
+
         step = gradient_step([update], {"main": 1.0})
         loop(step, state, iter([(x, y)]), steps=1, observers=[observe])
         return network.weight.detach(), seen[0]
@@ -387,9 +391,12 @@ def test_an_interruption_comes_after_its_step_is_told_and_no_end_is_claimed() ->
 
 def test_observers_are_called_in_their_order_with_the_metrics_of_the_step() -> None:
     calls: list[tuple[str, Any]] = []
-    first = lambda m: calls.append(("first", m.metrics.get("batch")))  # noqa: E731
-    second = lambda m: calls.append(("second", m.metrics.get("batch")))  # noqa: E731
-    loop(count, counted(), iter([7]), steps=1, observers=[first, second])
+
+
+    def noting(name: str) -> Callable[[Moment], None]:
+        return lambda moment: calls.append((name, moment.metrics.get("batch")))
+
+    loop(count, counted(), iter([7]), steps=1, observers=[noting("first"), noting("second")])
     assert calls[2:4] == [("first", 7), ("second", 7)]
 
 
@@ -542,7 +549,15 @@ def test_an_observer_that_draws_or_evaluates_in_training_mode_would_be_noticed()
             )
         return network
 
+    def draws(moment: Moment) -> None:
+        torch.rand(1)
+
+    def measures_in_training_mode(moment: Moment) -> None:
+        with torch.no_grad():
+            moment.state.networks["network"](X)
+
+    measure = Evaluation(lambda nets: {"x": torch.rand(1) + nets["network"](X).sum()}, [2])
     quiet = run(lambda moment: None)
-    assert same(quiet, run(Evaluation(lambda nets: {"x": torch.rand(1) + nets["network"](X).sum()}, [2])))
-    assert not same(quiet, run(lambda moment: torch.rand(1) and None))
-    assert not same(quiet, run(lambda moment: moment.state.networks["network"](X) and None if False else moment.state.networks["network"](X).sum() * 0 and None))
+    assert same(quiet, run(measure))
+    assert not same(quiet, run(draws))
+    assert not same(quiet, run(measures_in_training_mode))

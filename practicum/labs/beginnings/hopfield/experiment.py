@@ -1,4 +1,4 @@
-"""How many patterns does a Hopfield network remember, and how well?
+"""How many patterns a Hopfield network remembers, and how well.
 
 Question: does recall collapse between 0.138 and 0.18 patterns per unit, more abruptly in larger
 networks, and is a pattern below that load recalled without any wrong bit?
@@ -13,9 +13,9 @@ Arms, and what is held equal:
     all at once         1000 units, the same patterns, all units updated at the same time
     not stored          control: 1000 units, the same couplings, started at random patterns that
                         were never stored
-    Arms of the same size share patterns and order of updating; the control needs fewer probes,
-    because all of its states drift far. Smaller networks average several
-    draws of the patterns in a trial, so that each trial rests on about as many patterns.
+    Arms of the same size share patterns and order of updating (the control tries fewer states,
+    because all of them drift far). Smaller networks average several draws of the patterns in a
+    trial, so that each trial rests on about as many patterns.
 
 Primary measure: collapse, the mean overlap at a load of 0.138 minus that at 0.18.
 
@@ -24,7 +24,7 @@ Smallest effect that matters: 0.05 in overlap or in a share of patterns.
 Pitfalls of naive reproductions, and what is done about them:
     1. 0.138 N is not a capacity for perfect recall: a few wrong bits are counted as remembered.
        The share recalled without any wrong bit is measured beside it, and at other loads.
-    2. A diagonal that is kept lets overloaded patterns look stable: it is zero, and an arm shows it.
+    2. A diagonal that is kept lets overloaded patterns look stable: it is zero, an arm shows why.
     3. Synchronous updates can go to and fro between two states: updates are one at a time until
        nothing turns, and an arm shows it.
     4. Images are correlated: the theory is about independent random bits, so these are used.

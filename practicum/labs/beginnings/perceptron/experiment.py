@@ -1,4 +1,4 @@
-"""How many mistakes can a perceptron make?
+"""How many mistakes a perceptron can make.
 
 Question: does the perceptron rule never make more than (R / gamma)^2 mistakes on a separable set,
 and what does it do on a set that no plane separates?
@@ -211,7 +211,8 @@ def planted(gamma: float, points: int, features: int, noise: np.random.Generator
     """Draw turned augmented examples in the unit ball whose largest margin is exactly gamma.
 
     Two of the examples are set so that a convex combination of them is gamma times the unit normal
-    of a plane; no plane can then do better than gamma, and this one does not do worse.
+    of a plane; no plane can then do better than gamma, and this one does not do worse. Unlike in
+    `practicum.data.synthetic.separable`, planes need not go through the origin: the bias counts.
 
     Returns:
         [points, features + 1]
