@@ -1,4 +1,4 @@
-"""One thread, reproducible hypothesis, and a reason for everything that this machine cannot test."""
+"""One thread, reproducible hypothesis, and a reason for each test that cannot run here."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def run(
-    labs: Annotated[list[str], typer.Argument(metavar="LAB...", help="The labs to run, one after the other.")],
+    labs: Annotated[
+        list[str], typer.Argument(metavar="LAB...", help="The labs to run, one after the other.")
+    ],
     scale: Annotated[
         str, typer.Option(help="smoke (seconds), quick (two minutes), full (published), paper.")
     ] = "quick",

@@ -26,7 +26,8 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the runs, newest last."""
-    from practicum.engine.record import Record, folders
+    from practicum.engine.protocol import folders
+    from practicum.engine.record import Record
 
     names = sorted(one.name for one in root.iterdir() if one.is_dir()) if root.is_dir() else []
     if lab and lab not in names:
@@ -67,7 +68,8 @@ def find_run(name: str, root: Path) -> Record:
     Raises:
         PracticumError: there is none.
     """
-    from practicum.engine.record import Record, folders
+    from practicum.engine.protocol import folders
+    from practicum.engine.record import Record
 
     if (Path(name) / "protocol.json").is_file():
         return Record.open(name)

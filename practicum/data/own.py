@@ -83,7 +83,8 @@ def _idx_array(folder: Path, name: str) -> NDArray[np.uint8]:
 
 def _npz(this: Card, path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, because numpy leaves the file open when it turns out to be none of its own
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise PracticumError(
@@ -165,7 +166,9 @@ def _picture(path: Path) -> NDArray[np.uint8]:
             if file.mode in ("1", "L", "LA"):
                 return np.asarray(file.convert("L"))
             return np.ascontiguousarray(np.asarray(file.convert("RGB")).transpose(2, 0, 1))
-    except (UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault, not the image's
         raise PracticumError(f"{path} is no image that can be read: {error}") from error
 
 

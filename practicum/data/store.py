@@ -214,6 +214,8 @@ def checksums(path: Path) -> tuple[str, str, str]:
                     fault = f", no valid gzip data ({error})"
     if unzip is not None and not fault and not unzip.eof:
         fault = ", cut off before the end of its gzip data"
+    elif unzip is not None and unzip.unused_data:
+        fault = ", with more after the end of its gzip data"
     return plain.hexdigest(), "" if fault else inner.hexdigest(), fault
 
 

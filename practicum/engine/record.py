@@ -306,12 +306,13 @@ class Record:
         Raises:
             PracticumError: the measure is no curve, or its trials disagree.
         """
-        found = [self._trials.read(*pair)["steps"] for pair in self.pairs]
-        if measure not in found[0]:
-            raise unknown("curve", measure, found[0])
-        if any(one.get(measure) != found[0][measure] for one in found):
+        every = [self._trials.read(*pair)["steps"] for pair in self.pairs]
+        found = [one[measure] for one in every if measure in one]
+        if not found:
+            raise unknown("curve", measure, {name for one in every for name in one})
+        if any(one != found[0] for one in found):
             raise PracticumError(f"the trials in {self.path} give {measure!r} at different steps")
-        return np.array(found[0][measure], dtype=np.float64)
+        return np.array(found[0], dtype=np.float64)
 
     def diverged(self, arm: str) -> NDArray[np.bool_]:
         """Return which of an arm's trials diverged, [seeds]."""
@@ -350,7 +351,7 @@ class Record:
         return pd.DataFrame(rows)
 
     def outcomes(self) -> dict[str, Any]:
-        """Return the fields of `practicum.evidence.Outcomes`: seeds, values, diverged."""
+        """Return the fields of `practicum.evidence.Outcomes`: seeds, values, diverged, steps."""
         values = {
             arm: {
                 measure: self.values(measure, arm)
@@ -359,7 +360,14 @@ class Record:
             for arm in self.arms
         }
         diverged = {arm: self.diverged(arm) for arm in self.arms}
-        return {"seeds": self.seeds, "values": values, "diverged": diverged}
+        curves = {
+            measure
+            for measures in values.values()
+            for measure, array in measures.items()
+            if array.ndim == 2
+        }
+        steps = {measure: self.steps(measure) for measure in sorted(curves)}
+        return {"seeds": self.seeds, "values": values, "diverged": diverged, "steps": steps}
 
 
 def find(

@@ -84,7 +84,7 @@ def _apply(update: Update, state: State, batch: Batch, noise: Noise, rate: float
         value += loss.item()
         if not math.isfinite(value):
             raise Diverged
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     if update.clip is not None:
         _clip(update, state)
     optimizer.step()

@@ -53,11 +53,11 @@ class Coverage:
 
 
 def _outliers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return rng.normal(size=shape) + 10.0 * (rng.random(shape) < 0.1)
+    return np.asarray(rng.normal(size=shape) + 10.0 * (rng.random(shape) < 0.1))
 
 
 def _two_sided_outliers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return rng.normal(size=shape) + 10.0 * (rng.random(shape) < 0.1) * rng.choice([-1, 1], shape)
+    return np.asarray(_outliers(rng, shape) * rng.choice([-1, 1], shape))
 
 
 CASES = (

@@ -1,1 +1,1 @@
-"""Looking into a network: tracing, patching, attribution, attacks, probes (the labs on these come later)."""
+"""Looking into a network: tracing, patching, attribution, attacks, probes; its labs come later."""

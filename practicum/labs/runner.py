@@ -19,7 +19,8 @@ import numpy as np
 
 from practicum.engine import files, interrupt
 from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.record import Record, find, request_digest
+from practicum.engine.protocol import request_digest
+from practicum.engine.record import Record, find
 from practicum.engine.services import Measurements, Services
 from practicum.engine.workers import Task, run_tasks
 from practicum.errors import PracticumError, unknown

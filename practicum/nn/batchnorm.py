@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
             PracticumError: training on one value for each activation, which has no variance.
         """
         over = [0, *range(2, x.dim())]  # all axes but the activations'
-        shape = (1, -1) + (1,) * (x.dim() - 2)
+        shape = (-1,) + (1,) * (x.dim() - 2)
         if self.training:
             m = x.numel() // x.shape[1]
             if m < 2:
@@ -83,19 +83,20 @@ class BatchNorm(nn.Module):
                     "batch normalisation cannot train on one value for each activation; "
                     "use batches of two examples or more"
                 )
-            var_C, mean_C = torch.var_mean(x, over, correction=0)  # (A1.1), (A1.2)
+            mean = x.mean(over, keepdim=True)  # (A1.1)
+            centred = x - mean
+            var = (centred * centred).mean(over, keepdim=True)  # (A1.2)
             with torch.no_grad():
-                self._follow(self.running_mean, mean_C)
-                self._follow(self.running_var, var_C * (m / (m - 1)))  # (A2.10)
+                self.running_mean.lerp_(mean.detach().flatten(), self.momentum)
+                unbiased = var.detach().flatten() * (m / (m - 1))  # (A2.10)
+                self.running_var.lerp_(unbiased, self.momentum)
         else:
-            mean_C, var_C = self.running_mean, self.running_var  # (A2.11)
-        scale_C = self.gamma * torch.rsqrt(var_C + self.epsilon)
-        # The mean is taken away before scaling: folded into one shift it would lose digits where
-        # the mean is large for the spread.
-        return (x - mean_C.view(shape)) * scale_C.view(shape) + self.beta.view(shape)  # (A1.3, 4)
-
-    def _follow(self, average_C: Tensor, new_C: Tensor) -> None:
-        average_C.mul_(1 - self.momentum).add_(new_C.detach(), alpha=self.momentum)
+            centred = x - self.running_mean.view(shape)  # (A2.11)
+            var = self.running_var.view(shape)
+        # Centred first and scaled then: with both folded into one factor and one shift, a mean that
+        # is large for its spread would lose digits.
+        scale = self.gamma.view(shape) * torch.rsqrt(var + self.epsilon)
+        return torch.addcmul(self.beta.view(shape), centred, scale)  # (A1.3), (A1.4)
 
 
 class Perturb(nn.Module):

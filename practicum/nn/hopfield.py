@@ -103,23 +103,31 @@ class Hopfield(nn.Module):
         n = states.shape[1]
         # NumPy, because at this size of operation its calls cost a fraction of torch's.
         couplings = self.couplings.cpu().numpy()
-        s = states.cpu().numpy().copy()
+        ends = states.cpu().numpy().copy()
+        moving = np.arange(len(ends))  # the states that may still change, and s and h are theirs
+        s = ends.copy()
         h = s @ couplings  # Eq. (2), kept up to date from here on
-        made, turned = 0, True
-        while made < sweeps and turned:
-            turned = False
+        made = 0
+        while made < sweeps and len(moving):
+            turned = np.zeros(len(moving), dtype=bool)
             made += 1
             for i in order.permutation(n):
                 wrong = (h[:, i] * s[:, i] < 0).nonzero()[0]  # Eq. (3)
-                if len(wrong):
-                    turned = True
-                    s[wrong, i] *= -1
-                    h[wrong] += np.outer(2 * s[wrong, i], couplings[i])
-        return Rest(
-            states=torch.from_numpy(s),
-            at_rest=torch.from_numpy(~(h * s < 0).any(axis=1)),
-            sweeps=made,
-        )
+                if not len(wrong):
+                    continue
+                turned[wrong] = True
+                s[wrong, i] *= -1
+                change = 2 * couplings[i]
+                for b in wrong:  # row by row: each row and its change fit the cache
+                    if s[b, i] > 0:
+                        h[b] += change
+                    else:
+                        h[b] -= change
+            ends[moving] = s
+            s, h, moving = s[turned], h[turned], moving[turned]
+        at_rest = np.ones(len(ends), dtype=bool)
+        at_rest[moving] = ~(h * s < 0).any(axis=1)
+        return Rest(states=torch.from_numpy(ends), at_rest=torch.from_numpy(at_rest), sweeps=made)
 
     def settle_together(self, states: Float[Tensor, "b n"], *, sweeps: int = 200) -> Rest:
         """Update all units at the same time: Eq. (3) without its "one at a time".

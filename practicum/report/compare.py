@@ -161,7 +161,9 @@ def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Cha
 
 
 def _keyed(part: Any) -> Any:
-    """Name the entries of a list of claims or measures, so that they are compared by name."""
+    """Return a part of a protocol with its entries under names, so that they meet their like."""
+    if isinstance(part, Mapping):
+        return {key: one for key, one in part.items() if key != "planned"}  # timings, in words
     if isinstance(part, list) and part and isinstance(part[0], Mapping):
         return {str(one.get("sentence") or one.get("name")): repr(one) for one in part}
     return part

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from practicum.engine.interrupt import Interrupted
-from practicum.engine.record import request_digest
+from practicum.engine.protocol import request_digest
 from practicum.errors import PracticumError
 from practicum.labs import catalogue, runner
 from practicum.labs.protocol import Request

@@ -16,6 +16,8 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 def table(results: str | Path, *, link: str = "results") -> str:
     """Return the table in Markdown: every claim of every published lab, whatever its verdict.
 
+    Empty as long as nothing is published.
+
     Args:
         results: folder of the published results.
         link: the same folder as README's links name it.
@@ -27,9 +29,7 @@ def table(results: str | Path, *, link: str = "results") -> str:
     for path in sorted(Path(results).glob("*.json")):
         body = published.read(path)
         lines += [_row(body, one, f"{link}/{path.name}") for one in body["verdicts"]]
-    if len(lines) == 2:
-        return "No verdict has been published yet."
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _row(body: Mapping[str, Any], verdict: Mapping[str, Any], link: str) -> str:
@@ -72,7 +72,8 @@ def updated(readme: str, results: str | Path) -> str:
         raise PracticumError(f"README needs the line {BEGIN} and, below it, {END}, once each")
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+    made = "".join(f"{line}\n" for line in table(results).splitlines())
+    return f"{before}{BEGIN}\n{made}{END}{after}"
 
 
 def write_table(readme: str | Path, results: str | Path) -> bool:

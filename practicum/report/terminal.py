@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from practicum.labs.lab import Lab
 
 COLOURS = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
+WIDE = 160  # columns, where nothing says how wide the output is
 
 
 def summary(record: Record, lab: Lab, *, report: str | None = None) -> RenderableType:
@@ -43,8 +44,11 @@ def summary(record: Record, lab: Lab, *, report: str | None = None) -> Renderabl
 
 
 def show(record: Record, lab: Lab, *, report: str | None = None, to: Console | None = None) -> None:
-    """Print a finished run."""
-    (to or Console(highlight=False)).print(summary(record, lab, report=report))
+    """Print a finished run; lines that go into a file or a pipe are not folded at 80 columns."""
+    console = to or Console(highlight=False)
+    if to is None and not console.is_terminal:
+        console = Console(highlight=False, width=WIDE)
+    console.print(summary(record, lab, report=report))
 
 
 def arms(record: Record) -> Table:

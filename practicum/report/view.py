@@ -116,9 +116,14 @@ def cell(record: Record, column: Column, arm: str) -> Cell | None:
     there = counted[np.isfinite(counted)]
     mean, half_width = mean_and_half_width(there)
     return Cell(
-        values=measured, counted=counted, diverged=lost, mean=mean, half_width=half_width, n=there.size,
+        values=measured,
+        counted=counted,
+        diverged=lost,
+        mean=mean,
+        half_width=half_width,
+        n=there.size,
         unit=column.unit,
-    )  # fmt: skip
+    )
 
 
 def mean_and_half_width(values: Float[Array, "seeds"]) -> tuple[float, float]:

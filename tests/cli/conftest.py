@@ -19,7 +19,7 @@ class Answer:
     err: str
 
 
-@pytest.fixture()
+@pytest.fixture
 def practicum(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Answer]:

@@ -1,7 +1,7 @@
 """Bad input: a clear message, exit code 2, no traceback, nothing lost and nothing begun.
 
-Catches: a mistake that ends in a traceback or in exit code 0 or 1, a message that does not name what
-was wrong or what would be right, a run folder left behind by a request that could not be met.
+Catches: a mistake that ends in a traceback or exit code 0 or 1, a message that does not name what
+is wrong or what would be right, a run folder left behind by a request that could not be met.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def test_cuda_without_a_device_is_told(
     assert "--device cpu" in answer.err
 
 
-@pytest.fixture()
+@pytest.fixture
 def finished(practicum: Practicum, tmp_path: Path) -> Path:
     """A finished smoke run of the quickest lab."""
     answer = practicum("run", "momentum", "--scale", "smoke", "--workers", "1", "--quiet")
@@ -170,9 +170,7 @@ def test_the_report_of_an_unfinished_run_says_how_to_go_on(
     assert "practicum run momentum --scale smoke" in answer.err
 
 
-def test_a_run_that_another_process_writes_is_refused(
-    practicum: Practicum, finished: Path
-) -> None:
+def test_a_run_that_another_process_writes_is_refused(practicum: Practicum, finished: Path) -> None:
     import fcntl
 
     (finished / "verdict.json").unlink()

@@ -259,6 +259,20 @@ def test_a_folder_that_may_not_be_written_is_told(
         get("mnist")
 
 
+def test_an_interrupted_download_leaves_nothing(
+    served: Server, tiny: Register, folder: Path
+) -> None:
+    def interrupt(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    tiny("a")
+    with pytest.raises(KeyboardInterrupt):
+        get("mnist", interrupt)
+
+    assert left(folder) == set()
+    assert list((folder / "mnist").iterdir()) == []
+
+
 def test_a_failure_at_the_last_moment_leaves_nothing(
     served: Server, tiny: Register, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,9 +85,6 @@ def test_a_damaged_file_is_named_and_left_alone(
     with pytest.raises(PracticumError) as error:
         load("mnist")
 
-    if harm == "append":
-        # trailing data after the first gzip member: the content that is used is still the right one
-        assert states[TRAIN].state == "damaged"
     assert states[TRAIN].state == "damaged"
     assert [state.state for state in states.values()].count("ok") == 3
     for part in (str(there / TRAIN), "expected", "found", "nothing was deleted", "data get mnist"):
@@ -136,7 +133,7 @@ def test_a_variable_that_names_no_folder_is_told(
         path.write_text("no folder")
     monkeypatch.setenv("PRACTICUM_DATA", str(path))
 
-    with pytest.raises(PracticumError, match="PRACTICUM_DATA is .* no folder"):
+    with pytest.raises(PracticumError, match=r"PRACTICUM_DATA is .* no folder"):
         root()
 
 
@@ -153,10 +150,11 @@ def test_the_checksum_of_a_folder_is_what_the_documented_command_prints(tmp_path
     for name, text in (("z.txt", "z"), ("a b/é.txt", "e"), ("a-b.txt", "x")):
         (folder / name).write_text(text, encoding="utf-8")
     # printed by the command of docs/data.md for these three files
-    printed = "7dbb9ed1ef1a4ed7d6bd1d0af8ad2c0e23ad1dab1a5dbf8bdd0a6e9b3f3b33f5"
-    del printed
+    printed = "c89bc4fe2a68261706b4c41cef66902d03d5c2d347d59fcec73abc74fe5bbe8c"
+
     found = own_sha256(folder)
 
+    assert found == printed
     assert check(f"{folder}", found)[0].state == "ok"
     (folder / "z.txt").write_text("y")
     assert check(f"{folder}", found)[0].state == "damaged"

@@ -211,9 +211,7 @@ def test_a_flipped_byte_is_named_and_the_run_starts_again_with_the_same_final_bi
 
 
 @pytest.mark.parametrize("length", [0, 5, 32, 33, 700])
-def test_a_truncated_checkpoint_is_damaged_too(
-    length: int, whole: Outcome, tmp_path: Path
-) -> None:
+def test_a_truncated_checkpoint_is_damaged_too(length: int, whole: Outcome, tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     with pytest.raises(Stopped):
         run(path, stop=2)
@@ -248,7 +246,11 @@ def test_a_checkpoint_is_written_when_the_last_is_old_enough_and_says_so(tmp_pat
 
 
 def trained(
-    folder: Path | None, *, poll: Callable[[], None] | None = None, spec: Any = None, name: str = "a"
+    folder: Path | None,
+    *,
+    poll: Callable[[], None] | None = None,
+    spec: Any = None,
+    name: str = "a",
 ) -> Trained:
     return fit(
         deep,

@@ -54,9 +54,14 @@ def test_within_an_evaluation_nothing_is_random_nothing_moves_and_no_gradient_is
 def test_every_part_gets_its_own_mode_back_also_after_an_error() -> None:
     net = network()
     net[1].eval()  # a frozen batch norm
-    with pytest.raises(ZeroDivisionError), evaluating({"net": net}):
-        assert not any(part.training for part in net.modules())
-        raise ZeroDivisionError
+
+    def fails() -> None:
+        with evaluating({"net": net}):
+            assert not any(part.training for part in net.modules())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert [part.training for part in net] == [True, False, True, True]
     assert net.training
 

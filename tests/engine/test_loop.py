@@ -74,7 +74,9 @@ def deep() -> nn.Module:
     )
 
 
-def classify(network: Callable[..., Tensor], batch: tuple[Tensor, ...], noise: Any = None) -> Tensor:
+def classify(
+    network: Callable[..., Tensor], batch: tuple[Tensor, ...], noise: Any = None
+) -> Tensor:
     return F.cross_entropy(network(batch[0]), batch[1])
 
 
@@ -216,7 +218,10 @@ def test_engine_gives_the_bits_of_the_plain_loop(name: str, fused: bool) -> None
 
 BROKEN = {
     "another optimizer": (Case(W, adam), "adamw"),
-    "schedule one step late": (Case(W, adamw, schedule=lambda t: COSINE(max(0, t - 1))), "schedule"),
+    "schedule one step late": (
+        Case(W, adamw, schedule=lambda step: COSINE(max(0, step - 1))),
+        "schedule",
+    ),
     "clip forgotten": (Case(W, adamw), "clipping"),
     "clip of each parameter alone": (
         Case(W, adamw, clip=lambda ps: [clip_to_half([p]) for p in ps] and None),
@@ -356,8 +361,9 @@ class Recorder:
 
 
 def test_the_list_of_events_is_closed_and_described_whole() -> None:
-    names = "STARTED STEPPED EVALUATED CHECKPOINTED DIVERGED INTERRUPTED ENDED".split()
-    assert [event.name for event in Event] == names
+    names = [event.name for event in Event]
+    closed = "STARTED STEPPED EVALUATED CHECKPOINTED DIVERGED INTERRUPTED ENDED"
+    assert " ".join(names) == closed
     lines = describe().splitlines()
     assert [line.split()[0] for line in lines] == names
     assert all(event.value in line for event, line in zip(Event, lines, strict=True))
@@ -391,7 +397,6 @@ def test_an_interruption_comes_after_its_step_is_told_and_no_end_is_claimed() ->
 
 def test_observers_are_called_in_their_order_with_the_metrics_of_the_step() -> None:
     calls: list[tuple[str, Any]] = []
-
 
     def noting(name: str) -> Callable[[Moment], None]:
         return lambda moment: calls.append((name, moment.metrics.get("batch")))
@@ -441,7 +446,11 @@ def test_a_huge_rate_diverges_and_the_weights_stay_as_before_the_bad_update() ->
     reached = int(trained.curves["loss"][0].isfinite().sum())
     assert trained.diverged.tolist() == [True]
     assert 0 < reached < 40
-    case = Case(SGD(lr=1e4), lambda p, fused: torch.optim.SGD(p, lr=1e4, fused=fused), linear, squares)
+
+    def huge(parameters: Any, fused: bool) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=1e4, fused=fused)
+
+    case = Case(SGD(lr=1e4), huge, linear, squares)
     network, losses = plain(case, seed=3, steps=reached)
     assert same(trained.networks[0]["network"], network)
     assert trained.curves["loss"][0, :reached].tolist() == losses

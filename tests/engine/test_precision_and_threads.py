@@ -100,17 +100,17 @@ def autocast() -> AbstractContextManager[Any]:
 def test_float64_gives_the_bits_of_the_plain_loop_in_float64() -> None:
     trained = engine("float64")
     assert same(trained, plain(torch.float64))
-    weights = trained.weights()[0]
-    assert weights["network.0.weight"].dtype == torch.float64
-    # Not float32 numbers in float64 clothes.
-    assert not torch.equal(weights["network.0.weight"].float().double(), weights["network.0.weight"])
+    weight = trained.weights()[0]["network.0.weight"]
+    assert weight.dtype == torch.float64
+    assert not torch.equal(weight.float().double(), weight)  # no float32 in float64 clothes
 
 
 def test_float64_starts_where_float32_starts_and_stays_near() -> None:
     double, single = engine("float64").weights()[0], engine("float32").weights()[0]
     # The first bias feeds batch norm, which takes it out again: its gradient is rounding alone.
     for name in sorted(set(double) - {"network.0.bias", "network.1.running_mean"}):
-        torch.testing.assert_close(single[name].double(), double[name].double(), rtol=2e-3, atol=2e-3)
+        one, other = single[name].double(), double[name].double()
+        torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3)
 
 
 def test_bfloat16_gives_the_bits_of_the_plain_autocast_loop() -> None:

@@ -6,6 +6,7 @@ full rate, a cosine that rises again after its end, a floor that is not kept.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_factor_rises_only_in_the_warm_up_stays_in_its_range_and_ends_at_the_f
     warmup = getattr(schedule, "warmup", 0)
     rising, falling = values[:warmup], values[max(0, warmup - 1) :]
     assert rising == sorted(rising)
-    assert all(a >= b - 1e-12 for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(falling))
     assert falling[0] == pytest.approx(1.0)
     assert all(-1e-12 <= value <= 1 + 1e-12 for value in values)
     assert all(value > 0 for value in rising)

@@ -51,7 +51,7 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
         catalogue.read(write(tmp_path, text), "a.b", "other")
 
 
-@pytest.mark.parametrize("bad", ['TITLE = name()', "ARMS = arms()", "CLAIMS = claims()"])
+@pytest.mark.parametrize("bad", ["TITLE = name()", "ARMS = arms()", "CLAIMS = claims()"])
 def test_a_part_that_is_no_literal_is_told(tmp_path: Path, bad: str) -> None:
     with pytest.raises(PracticumError, match="literals"):
         catalogue.read(write(tmp_path, f"{GOOD}\n{bad}\n"), "a.b", "other")

@@ -43,9 +43,7 @@ class Setup:
         ({"limit": "0.25"}, {"limit": 0.25}),
     ],
 )
-def test_text_is_read_as_the_fields_type(
-    text: dict[str, str], expected: dict[str, object]
-) -> None:
+def test_text_is_read_as_the_fields_type(text: dict[str, str], expected: dict[str, object]) -> None:
     changed = replaced(Setup(), text)
     for name, value in expected.items():
         assert getattr(changed, name) == value
@@ -68,9 +66,7 @@ def test_text_is_read_as_the_fields_type(
         ({"conut": 3}, "did you mean 'count'"),
     ],
 )
-def test_a_wrong_value_is_told_with_what_was_expected(
-    values: dict[str, object], says: str
-) -> None:
+def test_a_wrong_value_is_told_with_what_was_expected(values: dict[str, object], says: str) -> None:
     with pytest.raises(PracticumError, match=says):
         replaced(Setup(), values)
 

@@ -7,6 +7,7 @@ flattened in order. Not here: training (tests/engine).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -54,6 +55,8 @@ def naive(
 def made(activation: str) -> tuple[MLP, Tensor]:
     torch.manual_seed(3)
     network = MLP(D, HIDDEN, K, activation=activation).double()
+    for p in network.parameters():
+        torch.nn.init.normal_(p)  # wide enough that every nonlinearity is met on both sides
     return network, torch.randn(B, 2, 3, dtype=torch.float64)
 
 
@@ -92,7 +95,9 @@ def test_gradients_equal_the_differences_of_the_loops(activation: str) -> None:
                 below = value()
                 at[i] += step
             assert p.grad is not None
-            assert p.grad.view(-1)[i].item() == pytest.approx((above - below) / (2 * step), abs=1e-7)
+            assert p.grad.view(-1)[i].item() == pytest.approx(
+                (above - below) / (2 * step), abs=1e-7
+            )
 
 
 @pytest.mark.parametrize("activation", NAIVE)
@@ -121,7 +126,7 @@ def test_without_hidden_layers_it_is_linear() -> None:
 @given(st.lists(st.integers(1, 9), max_size=3), st.integers(1, 9), st.integers(1, 5))
 def test_it_has_the_parameters_that_its_sizes_say(hidden: list[int], d: int, k: int) -> None:
     sizes = [d, *hidden, k]
-    count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    count = sum(a * b + b for a, b in itertools.pairwise(sizes))
     assert sum(p.numel() for p in MLP(d, tuple(hidden), k).parameters()) == count
 
 

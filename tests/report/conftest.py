@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,7 @@ def no_trial(setup: Any, seeds: Any, services: Any) -> Any:
     raise AssertionError("a report runs nothing")
 
 
-@pytest.fixture
-def lab() -> Lab:
+def make_lab() -> Lab:
     scale = Scale(seeds=len(SEEDS))
     return Lab(
         name="toy",
@@ -72,18 +72,25 @@ def lab() -> Lab:
     )
 
 
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return make_lab()
+
+
 def trial_values(arm: str, seed: int) -> dict[str, Any]:
     """Known numbers: no two are equal, so that a swapped row or column shows."""
     shift = {"plain": 8.0, "dropout": 6.5, "<b>wide</b>": 7.9}[arm]
-    error = shift + 0.1 * np.sin(1 + seed) + 0.013 * seed * len(arm)
+    error = float(shift + 0.1 * np.sin(1 + seed) + 0.013 * seed * len(arm))
     return {
         "test_error": error,
-        "loss": list(np.exp(-np.linspace(0, 2, 9)) + 0.01 * error + 0.001 * seed),
+        "loss": (np.exp(-np.linspace(0, 2, 9)) + 0.01 * error + 0.001 * seed).tolist(),
         "accuracy": 1 - error / 100,
     }
 
 
-def make_record(root: Path, *, rate: float = 0.5, bump: float = 0.0, judged: bool = True) -> Record:
+def make_record(
+    root: Path, *, rate: float = 0.5, bump: float = 0.0, seeds: tuple[int, ...] = SEEDS
+) -> Record:
     protocol = {
         "format": 1,
         "lab": "toy",
@@ -96,7 +103,7 @@ def make_record(root: Path, *, rate: float = 0.5, bump: float = 0.0, judged: boo
             "dropout": {"rate": rate, "width": 32, "layers": (3, 2)},
             "<b>wide</b>": {"rate": 0.0, "width": 64, "layers": (3, 2)},
         },
-        "seeds": list(SEEDS),
+        "seeds": list(seeds),
         "data": {"no-such-set": "ab" * 32},
         "arithmetic": {"path": "loop", "threads": 1, "torch": "2.13.0"},
         "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4", "practicum": "0.1.0"},
@@ -112,17 +119,25 @@ def make_record(root: Path, *, rate: float = 0.5, bump: float = 0.0, judged: boo
                 if lost:
                     values["test_error"] = float("nan")
                 record.save_trial(arm, seed, values, steps, diverged=lost, seconds=0.5)
-        if judged:
-            outcomes = Outcomes(
-                seeds=record.seeds,
-                values={a: {m.name: record.values(m.name, a) for m in MEASURES} for a in ARMS},
-                diverged={arm: record.diverged(arm) for arm in ARMS},
-            )
-            found = judge(CLAIMS, outcomes, MEASURES)
-            record.save_verdicts([one.to_json() for one in found])
+        found = judge(CLAIMS, Outcomes(**record.outcomes()), MEASURES)
+        record.save_verdicts([one.to_json() for one in found])
     return record
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return make_record(tmp_path / "runs")
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The run; a test that changes files takes a copy."""
+    return make_record(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def toy() -> SimpleNamespace:
+    """What the run was made from, for tests that compare with it or make another one."""
+    return SimpleNamespace(
+        make=make_record,
+        values=trial_values,
+        hostile=HOSTILE,
+        command=COMMAND,
+        seeds=SEEDS,
+        measures=MEASURES,
+    )

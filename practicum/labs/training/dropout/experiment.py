@@ -76,8 +76,8 @@ class Setup:
         400, "images that choose the learning rate", unit="images", paper=10000, low=10
     )
     hidden: tuple[int, ...] = setting((512,), "units of each hidden layer", paper=(1024, 1024))
-    dropout: float = setting(0.0, "probability to drop a hidden unit", paper=0.5, low=0, high=0.95)
-    input_dropout: float = setting(0.0, "probability to drop an input", paper=0.2, low=0, high=0.95)
+    dropout: float = setting(0.0, "chance to drop a hidden unit", paper=0.5, low=0, high=0.95)
+    input_dropout: float = setting(0.0, "chance to drop an input", paper=0.2, low=0, high=0.9)
     rates: tuple[float, ...] = setting((0.03, 0.1, 0.3), "learning rates tried", low=None)
     momentum: float = setting(0.9, "heavy-ball momentum", paper=0.95, low=0, high=0.999)
     batch_size: int = setting(50, "images an update", unit="images", paper=100, low=1)

@@ -1,0 +1,387 @@
+"""Batch normalisation bears larger learning rates and learns in fewer steps, even with noise added.
+
+Question
+    How much larger can the learning rate be with batch normalisation, how many updates does it
+    save, and does the benefit vanish when noise makes the normalised distributions shift again?
+
+What would refute it
+    The largest stable learning rate is less than 5 times that of the plain network. The test error
+    at which the plain network ends is reached only after more than a third of its updates. With
+    noise after the normalisation, the network is no longer ahead of the plain one.
+
+Arms and what is held equal
+    plain, batchnorm             three hidden layers of sigmoid units, as in the paper
+    noisy-batchnorm              batchnorm, and noise after every normalisation
+    noisy-plain                  control: the same noise in the plain network
+    relu-plain, relu-batchnorm   the pair with rectified units, fewer updates; no claim
+    Equal within a pair: images and their order, the deviation of the first weights, momentum,
+    number of updates, and the tuning: every arm and seed trains once at every rate of one grid.
+    Updates are equalised; an update with batch normalisation costs more time. Normalised layers
+    have gamma and beta in place of a bias: one more number for each hidden unit.
+
+How it is decided
+    Stable is a rate at which the training loss, averaged over the last stretch between two
+    evaluations, is finite and below half the loss of guessing, log K. The largest such rate of the
+    grid is the primary measure; a trial without one counts with half the smallest rate. A rate at
+    the top of the grid is a lower limit. For the race to the plain network's last test error, each
+    arm and seed runs at the rate with the lowest validation error after the last update (the
+    smallest of equal ones). Test images choose nothing.
+
+Primary measure
+    largest_stable_rate, the largest learning rate of the grid at which training is stable.
+
+Smallest effect that matters
+    A factor of 1.5 beyond the claimed factor.
+
+Pitfalls of naive reproductions
+    A plain network at a poor learning rate, which makes any figure possible. Inputs that are not
+    standardised, which hurts only the plain network. Measuring in training mode, where the answer
+    for an image depends on the rest of its batch. Batches of 2 to 8 images, which reverse the
+    result. Sigmoid units, with which plain networks do worst: see the relu pair. The grid, the
+    number of updates and the strength of the noise were chosen with seeds that no run uses by
+    default (1000 and 1001), the thresholds before any run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from practicum.data import load
+from practicum.engine.fit import fit
+from practicum.engine.optimizers import SGD
+from practicum.engine.seeds import streams
+from practicum.engine.services import Measurements, Services
+from practicum.engine.train import Trained
+from practicum.errors import PracticumError
+from practicum.evidence import Measure, ratio, sooner
+from practicum.labs import figures as draw
+from practicum.labs.lab import Scale, setting
+from practicum.learning.supervised import cross_entropy, error_percent
+from practicum.nn.batchnorm import BatchNormMLP, Perturb
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from practicum.engine.record import Record
+
+TITLE = "Batch normalisation bears larger learning rates and needs fewer updates"
+SOURCE = (
+    "Ioffe, Szegedy 2015, Batch normalization: accelerating deep network training by reducing "
+    "internal covariate shift, arXiv:1502.03167v3; Santurkar, Tsipras, Ilyas, Madry 2018, How does "
+    "batch normalization help optimization?, arXiv:1805.11604"
+)
+YEAR = 2015
+DATA = ("digits", "mnist", "fashion-mnist")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """One arm of the comparison."""
+
+    data: str = setting("digits", "data set of the images", paper="MNIST")
+    train_size: int = setting(1100, "training images", unit="images", paper=60000, low=2)
+    validation_size: int = setting(
+        300, "images that choose the learning rate", unit="images", low=10
+    )
+    watched: int = setting(1000, "test images measured on the way, at most", unit="images", low=10)
+    hidden: tuple[int, ...] = setting(
+        (100, 100, 100), "units of each hidden layer", paper=(100, 100, 100)
+    )
+    activation: str = setting(
+        "sigmoid", "nonlinearity", paper="sigmoid", choices=("sigmoid", "relu", "tanh")
+    )
+    normalize: bool = setting(False, "normalise the hidden layers over each batch")
+    noise: bool = setting(False, "perturb what enters the nonlinearities while training")
+    shift: float = setting(0.5, "deviation of the noise's mean, over units and updates", low=0)
+    scale: float = setting(0.25, "deviation of the noise's log factor, likewise", low=0)
+    jitter: float = setting(0.5, "deviation of the noise within a batch", low=0)
+    deviation: float = setting(0.1, "of the first weights, drawn from a normal", low=1e-6)
+    rates: tuple[float, ...] = setting(
+        (0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), "learning rates tried, rising"
+    )
+    stable_below: float = setting(
+        0.5, "training loss that counts as stable, as a share of the loss of guessing", low=0
+    )
+    momentum: float = setting(0.9, "heavy-ball momentum", low=0, high=0.999)
+    batch_size: int = setting(60, "images an update", unit="images", paper=60, low=1)
+    steps: int = setting(300, "updates", unit="updates", paper=50000, low=1)
+    points: int = setting(30, "evaluations on the way", low=1)
+
+
+ARMS = {
+    "plain": Setup(),
+    "batchnorm": Setup(normalize=True),
+    "noisy-batchnorm": Setup(normalize=True, noise=True),
+    "noisy-plain": Setup(noise=True),
+    "relu-plain": Setup(activation="relu", steps=150),
+    "relu-batchnorm": Setup(activation="relu", normalize=True, steps=150),
+}
+
+MEASURES = (
+    Measure(
+        "largest_stable_rate",
+        better="higher",
+        says="the largest learning rate at which the training loss ends below the stable share",
+        diverged=0.015625,
+    ),
+    Measure(
+        "test_error",
+        unit="%",
+        better="lower",
+        says="test images misclassified after the last update, at the rate that validation chose",
+        diverged=90.0,
+    ),
+    Measure(
+        "watched_error",
+        unit="%",
+        better="lower",
+        says="the first test images misclassified over updates, at the chosen rate",
+        diverged=90.0,
+    ),
+    Measure("rate", better="neither", says="the rate that validation chose", diverged=0.0),
+    Measure(
+        "loss_at_rate",
+        better="lower",
+        says="training loss at the end, divided by the loss of guessing, over learning rates",
+        diverged=1.0,
+    ),
+)
+
+CLAIMS = (
+    ratio(
+        "largest_stable_rate",
+        "batchnorm",
+        to="plain",
+        at_least=5.0,
+        matters=1.5,
+        sentence="Batch normalisation bears a learning rate at least five times as large.",
+    ),
+    sooner(
+        "watched_error",
+        "batchnorm",
+        than="plain",
+        factor=1 / 3,
+        matters=1.5,
+        sentence="With batch normalisation a third of the updates suffices for the plain "
+        "network's last test error.",
+    ),
+    ratio(
+        "largest_stable_rate",
+        "noisy-batchnorm",
+        to="plain",
+        at_least=1.0,
+        matters=1.5,
+        sentence="With noise after the normalisation the network still bears a larger learning "
+        "rate than the plain one.",
+    ),
+    sooner(
+        "watched_error",
+        "noisy-batchnorm",
+        than="plain",
+        factor=1.0,
+        matters=1.5,
+        sentence="With noise after the normalisation the network still needs fewer updates than "
+        "the plain one for the plain one's last test error.",
+    ),
+)
+
+_MNIST = {"train_size": 50000, "validation_size": 1000, "points": 20}
+SCALES = {
+    "smoke": Scale(seeds=2, set={"steps": 6, "rates": (0.25, 2.0), "points": 2}),
+    "quick": Scale(seeds=10),
+    "full": Scale(
+        seeds=10,
+        data="mnist",
+        set={**_MNIST, "steps": 600, "relu-plain.steps": 300, "relu-batchnorm.steps": 300},
+    ),
+    "paper": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 50000, "points": 100}),
+}
+
+
+def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurements:
+    """Train at every learning rate; find the largest stable one, and the one to race with."""
+    if any(low >= high for low, high in itertools.pairwise((0.0, *setup.rates))):
+        raise PracticumError(f"the rates must rise from above 0, not {setup.rates}")
+    images = load(setup.data).standardized()
+    x, y = services.place(*images.train)
+    x_test, y_test = services.place(*images.test)
+    rows = partial(split, setup, len(x))
+    watched = (x_test[: setup.watched], y_test[: setup.watched])
+    runs = [train(setup, rate, (x, y), rows, watched, seeds, services) for rate in setup.rates]
+
+    guessing = math.log(int(y.max()) + 1)  # the loss of answering with equal probabilities
+    losses = torch.stack([run.final("loss") for run in runs], 1) / guessing  # [seeds, rates]
+    validation = torch.stack([run.final("validation_error") for run in runs])  # [rates, seeds]
+    best = validation.nan_to_num(nan=torch.inf).argmin(0)  # a diverged rate is never chosen
+    chosen = [runs[rate] for rate in best.tolist()]
+    return Measurements(
+        values={
+            "largest_stable_rate": largest_stable(losses, setup),
+            "test_error": torch.stack(
+                [
+                    error(run.networks[i]["network"].eval(), x_test, y_test)
+                    for i, run in enumerate(chosen)
+                ]
+            ),
+            "watched_error": torch.stack(
+                [run.curves["watched_error"][i] for i, run in enumerate(chosen)]
+            ),
+            "rate": torch.tensor(setup.rates, dtype=torch.float64)[best],
+            "loss_at_rate": losses,
+        },
+        diverged=torch.stack([run.diverged for run in runs]).all(0),
+        steps={"watched_error": runs[0].steps, "loss_at_rate": setup.rates},
+        weights=tuple(run.weights()[i] for i, run in enumerate(chosen)),
+    )
+
+
+def split(setup: Setup, available: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw a seed's training and validation images, the same in every arm.
+
+    Only full batches: a last batch of one image could not be normalised.
+    """
+    if setup.train_size + setup.validation_size > available:
+        raise PracticumError(
+            f"{setup.train_size} training and {setup.validation_size} validation images are more "
+            f"than the {available} of {setup.data}; lower train_size"
+        )
+    shuffled = torch.randperm(available, generator=streams(seed).generator("order"))
+    full = max(setup.train_size - setup.train_size % setup.batch_size, setup.batch_size)
+    return shuffled[: min(full, setup.train_size)], shuffled[available - setup.validation_size :]
+
+
+def largest_stable(losses: Tensor, setup: Setup) -> Tensor:
+    """Return each seed's largest rate whose loss [seeds, rates] is stable; NaN if none is."""
+    rates = torch.tensor(setup.rates, dtype=torch.float64)
+    stable = losses < setup.stable_below  # a diverged run's loss is NaN, which is below nothing
+    return torch.where(stable, rates, -torch.inf).amax(1).where(stable.any(1), torch.nan)
+
+
+def network(setup: Setup, inputs: int, classes: int) -> BatchNormMLP:
+    """Build an arm's network."""
+    noise = Perturb(shift=setup.shift, scale=setup.scale, jitter=setup.jitter)
+    return BatchNormMLP(
+        inputs,
+        setup.hidden,
+        classes,
+        activation=setup.activation,
+        normalize=setup.normalize,
+        perturb=noise if setup.noise else None,
+        deviation=setup.deviation,
+    )
+
+
+def error(network: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Return the share of images misclassified, in percent."""
+    with torch.no_grad():
+        return error_percent(network(x), y)
+
+
+def train(
+    setup: Setup,
+    rate: float,
+    data: tuple[Tensor, Tensor],
+    rows: Callable[[int], tuple[Tensor, Tensor]],
+    watched: tuple[Tensor, Tensor],
+    seeds: Sequence[int],
+    services: Services,
+) -> Trained:
+    """Train every seed at one learning rate, measuring validation and watched images."""
+    x, y = data
+
+    def evaluate(network: Callable[..., Tensor], seed: int) -> dict[str, Tensor]:
+        held = rows(seed)[1]
+        return {
+            "validation_error": error(network, x[held], y[held]),
+            "watched_error": error(network, *watched),
+        }
+
+    return fit(
+        lambda: network(setup, x[0].numel(), int(y.max()) + 1),
+        loss=cross_entropy,
+        optimizer=SGD(lr=rate, momentum=setup.momentum),
+        data=data,
+        rows=lambda seed: rows(seed)[0],
+        batch_size=setup.batch_size,
+        steps=setup.steps,
+        every=max(1, setup.steps // setup.points),
+        evaluate=evaluate,
+        seeds=seeds,
+        services=services,
+        name=f"rate-{rate}",
+    )
+
+
+def figures(record: Record) -> dict[str, Figure]:
+    """Draw the loss against the learning rate, and the race at the chosen rates."""
+    pairs = {
+        "sigmoid": ["plain", "batchnorm", "noisy-batchnorm", "noisy-plain"],
+        "relu": ["relu-plain", "relu-batchnorm"],
+    }
+    return {
+        "Training loss at the end against the learning rate, as a share of the loss of guessing: "
+        "median over seeds and each seed; below the line training counts as stable. Diverged runs "
+        "and losses above 4 are drawn at 4": loss_against_rate(record, pairs),
+        "Test error over updates, each arm and seed at the learning rate that validation chose": (
+            draw.curves(record, "watched_error", arms=pairs["sigmoid"], x_label="updates")
+        ),
+        "The largest stable learning rate of every seed (rate of the grid), arm by arm": (
+            stable_rates(record)
+        ),
+    }
+
+
+def loss_against_rate(record: Record, pairs: dict[str, list[str]], ceiling: float = 4.0) -> Figure:
+    """Draw the last training loss over the grid of rates, one panel for each nonlinearity."""
+    figure, axes = draw.canvas(1, len(pairs), height=3.6, sharey=True)
+    looks = draw.looks(record.arms)
+    rates = np.asarray(record.steps("loss_at_rate"), dtype=float)
+    with draw.style():
+        for ax, (title, arms) in zip(axes, pairs.items(), strict=True):
+            for arm in arms:
+                losses = np.asarray(record.values("loss_at_rate", arm), dtype=float)
+                losses = np.minimum(np.nan_to_num(losses, nan=ceiling, posinf=ceiling), ceiling)
+                ax.plot(rates, losses.T, color=looks[arm]["color"], linewidth=0.5, alpha=0.3)
+                ax.plot(rates, np.median(losses, axis=0), label=arm, markersize=4, **looks[arm])
+            ax.axhline(
+                record.setups[arms[0]]["stable_below"], color=draw.INK, linewidth=0.8, dashes=(4, 3)
+            )
+            ax.set_xscale("log", base=2)
+            ax.set_xticks(rates[::2], [f"{rate:.2g}" for rate in rates[::2]])
+            ax.set_yscale("log")
+            ax.set_title(title)
+            ax.set_xlabel("learning rate")
+        axes[0].set_ylabel("training loss / loss of guessing")
+        figure.legend(loc="outside upper left", ncols=2, handlelength=2.6)
+    return figure
+
+
+def stable_rates(record: Record) -> Figure:
+    """Draw how many seeds have which largest stable rate, one row for each arm."""
+    figure, (ax,) = draw.canvas(height=0.9 + 0.45 * len(record.arms))
+    with draw.style():
+        for row, (arm, look) in enumerate(draw.looks(record.arms).items()):
+            values = np.asarray(record.values("largest_stable_rate", arm), dtype=float)
+            found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+            for rate, count in zip(found, counts, strict=True):
+                ax.scatter(rate, row, s=18 + 22 * count, color=look["color"], alpha=0.75)
+                ax.annotate(
+                    f"{count}", (rate, row), (0, 11), textcoords="offset points", ha="center",
+                    fontsize=8,
+                )  # fmt: skip
+        rates = np.asarray(record.steps("loss_at_rate"), dtype=float)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(rates, [f"{rate:.2g}" for rate in rates])
+        ax.set_yticks(range(len(record.arms)), record.arms)
+        ax.set_ylim(len(record.arms) - 0.4, -0.7)
+        ax.set_xlabel("largest stable learning rate (numbers: seeds)")
+    return figure
