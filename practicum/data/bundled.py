@@ -55,7 +55,7 @@ def _table(name: str, source: Any) -> Dataset:
 
 
 def _split(
-    name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], scale: float = 1
+    name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], scale: float = 1.0
 ) -> Dataset:
     strata = y if classes else np.zeros(len(y))
     rest, held = split_rows(name, strata)

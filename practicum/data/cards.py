@@ -58,7 +58,7 @@ class Card:
         source: the page of its publisher.
         files: the files it is made of; empty when it is always at hand.
         archive: address of a zip file of the publisher's repository that holds all the files.
-        always_at_hand: True when no download is ever needed.
+        always_at_hand: True when it comes with the installed packages.
         shapes: part to shape of one example, where the set is tensors.
         note: what a user must know: the split, a trap, an offensive content.
     """
@@ -162,5 +162,4 @@ def _own_card(name: str) -> Card:
         licence="yours to know",
         citation="",
         source=str(path.absolute()),
-        always_at_hand=True,
     )

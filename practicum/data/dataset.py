@@ -17,8 +17,11 @@ from practicum.data.cards import Card
 from practicum.data.splits import split_rows
 from practicum.errors import PracticumError
 
-Part = tuple[Float[Tensor, "n *shape"], Shaped[Tensor, "n"]]
-"""Inputs (float32) and targets: int64 class numbers, or float32 values for a regression."""
+Part = tuple[Float[Tensor, "_ *shape"], Shaped[Tensor, "_"]]
+"""Inputs (float32) and as many targets: int64 class numbers, or float32 values for a regression.
+
+The number of rows has no name, because parts differ in it; the shape of a row they share.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ def from_arrays(
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
     *,
-    scale: float = 1,
+    scale: float = 1.0,
     classes: tuple[str, ...] = (),
     validation: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> Dataset:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +55,8 @@ _FRIENDS = {
     32: (33,),
 }
 """Member to friends with a higher number: every friendship once."""
+
+Whole = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +131,9 @@ def _graph(
     this: Card,
     *,
     features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    labels: Whole,
+    edges: Whole,
+    rows: tuple[Whole, Whole, Whole],
     classes: tuple[str, ...],
 ) -> Graph:
     whole = {

@@ -196,7 +196,7 @@ def _assemble(this: Card, parts: Mapping[str, Arrays], classes: tuple[str, ...] 
         parts["train"],
         parts["test"],
         validation=parts.get("validation"),
-        scale=LEVELS if is_bytes.pop() else 1,
+        scale=LEVELS if is_bytes.pop() else 1.0,
         classes=classes,
     )
 

@@ -49,7 +49,7 @@ def root() -> Path:
         import pooch
 
         return Path(pooch.os_cache("practicum"))
-    folder = Path(named).expanduser()
+    folder = Path(named).expanduser().absolute()
     if not folder.is_dir():
         raise PracticumError(
             f"{VARIABLE} is {named!r}, which is no folder; name a folder that holds the data "

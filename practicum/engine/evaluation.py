@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -72,6 +72,10 @@ class Evaluation:
             for name, value in measured.items():
                 self.history.setdefault(name, []).append(value)
             moment.tell(Event.EVALUATED, measured)
+
+    def collect(self, losses: Sequence[float]) -> None:
+        """Count the losses of several steps at once; lanes hand them over at a point."""
+        self._losses += losses
 
     def _measure(self, moment: Moment) -> dict[str, float]:
         mean = sum(self._losses) / len(self._losses) if self._losses else float("nan")

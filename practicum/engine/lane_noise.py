@@ -81,7 +81,13 @@ class Draw:
 
 
 class Taker(Protocol):
-    """Where a draw comes from: made now (rehearsal), or made before the step (lanes)."""
+    """Where a draw comes from: made now (rehearsal), or made before the step (lanes).
+
+    Attributes:
+        drawing: whether it is drawing just now, with torch's own functions.
+    """
+
+    drawing: bool
 
     def take(self, draw: Draw) -> Tensor:
         """Return the tensor of the next draw."""
@@ -92,15 +98,18 @@ class Recorder:
     """Makes every draw now, from a throwaway generator, and remembers what it was."""
 
     def __init__(self) -> None:
+        self.drawing = False
         self.draws: list[Draw] = []
         self.generators: dict[str, torch.Generator] = {}
 
     def take(self, draw: Draw) -> Tensor:
         """Draw, and remember."""
         self.draws.append(draw)
+        self.drawing = True
         row = draw.empty()
         draw.fill(row, self.generators.setdefault(draw.device, torch.Generator(draw.device)))
         draw.finish(row)
+        self.drawing = False
         return row
 
 
@@ -109,6 +118,7 @@ class Drawn:
 
     def __init__(self, draws: Sequence[Draw], tensors: Sequence[Tensor]) -> None:
         self.draws, self.tensors, self.next = draws, tensors, 0
+        self.drawing = False
 
     def take(self, draw: Draw) -> Tensor:
         """Return the next tensor.
@@ -183,6 +193,8 @@ class Intercept(TorchFunctionMode):
     ) -> Any:
         """Take the place of a random function; call any other as it is."""
         kwargs = dict(kwargs or {})
+        if self.taker.drawing:
+            return func(*args, **kwargs)
         replacement = _REPLACED.get(func)
         if replacement is not None:
             return replacement(self.taker, *args, **kwargs)

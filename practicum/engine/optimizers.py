@@ -6,6 +6,7 @@ that looks at a whole tensor (Adafactor's row means, LAMB's norms) would mix the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 # Elementwise updates that torch.optim offers; `tests/engine/test_lanes.py` proves each of them.
-ELEMENTWISE = ("SGD", "Adam", "AdamW")
+ELEMENTWISE = ("SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,52 @@ class AdamW:
     amsgrad: bool = False
 
 
-OptimizerSpec = SGD | Adam | AdamW
+@dataclass(frozen=True, kw_only=True)
+class NAdam:
+    """Adam with Nesterov momentum, Dozat 2016 (`torch.optim.NAdam`)."""
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum_decay: float = 4e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop:
+    """Root mean square propagation, Tieleman and Hinton 2012 (`torch.optim.RMSprop`)."""
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adagrad:
+    """Adaptive subgradients, Duchi, Hazan and Singer 2011, JMLR 12 (`torch.optim.Adagrad`)."""
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    eps: float = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adafactor:
+    """Adam with factored second moments, Shazeer and Stern 2018, arXiv:1804.04235v1.
+
+    Its row means and norms look at whole tensors: never in lanes.
+    """
+
+    lr: float = 1e-2
+    beta2_decay: float = -0.8
+    weight_decay: float = 0.0
+
+
+OptimizerSpec = SGD | Adam | AdamW | NAdam | RMSprop | Adagrad | Adafactor
 
 
 def build(spec: OptimizerSpec, parameters: Iterable[Tensor], *, fused: bool = True) -> Optimizer:
@@ -59,8 +105,11 @@ def build(spec: OptimizerSpec, parameters: Iterable[Tensor], *, fused: bool = Tr
     Args:
         spec: the description.
         parameters: the tensors to train.
-        fused: use the kernel that updates everything in one pass (another rounding, faster).
+        fused: use the kernel that updates everything in one pass (another rounding, faster),
+            where the optimizer has one.
     """
     settings: dict[str, Any] = asdict(spec)
     kind: type[Optimizer] = getattr(torch.optim, type(spec).__name__)
-    return kind(list(parameters), **settings, fused=fused)  # type: ignore[call-arg]  # per class
+    if "fused" in inspect.signature(kind).parameters:
+        settings["fused"] = fused
+    return kind(list(parameters), **settings)

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -131,7 +132,7 @@ class _Crew:
     ) -> None:
         self.executor, self.workers, self.threads, self.stop = executor, workers, threads, stop
         self.processes = processes
-        self.under_way: dict[Future[_Outcome], Task] = {}
+        self.under_way: dict[Future[bytes], Task] = {}
         self.failures: dict[str, str] = {}
 
     def work(self, tasks: Sequence[Task], on_done: Callable[[Task, Any], None]) -> None:
@@ -150,19 +151,25 @@ class _Crew:
         _raise_failed({t.name: self.failures[t.name] for t in tasks if t.name in self.failures})
 
     def _start(self, task: Task) -> None:
+        try:
+            packed = pickle.dumps(task)
+        except Exception as error:
+            self.failures[task.name] = _why(error)
+            return
         # A SIGINT during these lines reaches the new process when it can handle it, not before.
         with _held_back(signal.SIGINT):
             try:
-                self.under_way[self.executor.submit(_perform, task, self.threads)] = task
+                future = self.executor.submit(_perform_packed, packed, self.threads)
             except BrokenProcessPool:
                 self._worker_died()
+        self.under_way[future] = task
 
-    def _collect(self, future: Future[_Outcome], on_done: Callable[[Task, Any], None]) -> None:
+    def _collect(self, future: Future[bytes], on_done: Callable[[Task, Any], None]) -> None:
         try:
-            outcome = future.result()
+            outcome: _Outcome = pickle.loads(future.result())
         except BrokenProcessPool:
             self._worker_died()
-        except Exception as error:  # the result did not pickle, or another executor's own error
+        except Exception as error:  # the result cannot be rebuilt here, or the executor's own error
             outcome = _Outcome("failed", _why(error))
         task = self.under_way.pop(future)
         if outcome.kind == "done":
@@ -215,8 +222,21 @@ def _perform(task: Task, threads: int) -> _Outcome:
             return _Outcome("done", function(**task.arguments))
     except Interrupted:
         return _Outcome("stopped")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _Outcome("failed", _why(error))
+
+
+def _perform_packed(packed: bytes, threads: int) -> bytes:
+    """Do a pickled task and pickle its outcome, whatever the executor.
+
+    By plain pickle: torch teaches that of `multiprocessing` to share memory instead of sending
+    bits, and shared memory goes with the worker.
+    """
+    outcome = _perform(pickle.loads(packed), threads)
+    try:
+        return pickle.dumps(outcome)
+    except Exception as error:
+        return pickle.dumps(_Outcome("failed", _why(error)))
 
 
 @contextmanager

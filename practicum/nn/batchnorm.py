@@ -87,9 +87,10 @@ class BatchNorm(nn.Module):
             centred = x - mean
             var = (centred * centred).mean(over, keepdim=True)  # (A1.2)
             with torch.no_grad():
-                self.running_mean.lerp_(mean.detach().flatten(), self.momentum)
+                keep, new = 1 - self.momentum, self.momentum
+                self.running_mean.mul_(keep).add_(mean.detach().flatten(), alpha=new)
                 unbiased = var.detach().flatten() * (m / (m - 1))  # (A2.10)
-                self.running_var.lerp_(unbiased, self.momentum)
+                self.running_var.mul_(keep).add_(unbiased, alpha=new)
         else:
             centred = x - self.running_mean.view(shape)  # (A2.11)
             var = self.running_var.view(shape)

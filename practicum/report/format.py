@@ -2,7 +2,7 @@
 
 The spread decides the digits: the half-width of an interval keeps one significant digit (two if
 the first is a 1), and the value is rounded to the same place. A digit that the seeds cannot
-support is not printed.
+support is not printed. The ends of a verdict's interval show its width with two digits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MINUS = "−"
-_DIFFERENCES = ("lower", "higher", "equivalent", "interaction", "slope")
+_DIFFERENCES = ("lower", "higher", "equivalent", "interaction")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -72,7 +72,7 @@ def spread(mean: float, half_width: float, unit: str = "") -> str:
 
 
 def effect(verdict: Mapping[str, Any]) -> str:
-    """Write a verdict's effect and interval: `−1.2 points, 95 % CI −1.5 … −0.9`.
+    """Write a verdict's effect and interval: `−1.23 points, 95 % CI −1.51 … −0.92`.
 
     A claim about an exact value has no interval; the smallest and largest value stand there.
     Empty where the verdict has no effect (nothing could be computed).
@@ -80,7 +80,7 @@ def effect(verdict: Mapping[str, Any]) -> str:
     value, low, high = (_float(verdict.get(key)) for key in ("effect", "low", "high"))
     if math.isnan(value):
         return ""
-    decimals = places((high - low) / 2)
+    decimals = _interval_places(low, high)
     signed = low < 0 or value < 0 or verdict.get("kind") in _DIFFERENCES
     text = with_unit(number(value, decimals, signed=signed), str(verdict.get("unit") or ""))
     if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
@@ -88,6 +88,17 @@ def effect(verdict: Mapping[str, Any]) -> str:
     ends = [number(end, decimals, signed=signed) for end in (low, high)]
     name = "values" if verdict.get("kind") == "exact" else "95 % CI"
     return f"{text}, {name} {ends[0]} … {ends[1]}"
+
+
+def _interval_places(low: float, high: float) -> int | None:
+    """Return the decimal places that show an interval's width with two digits.
+
+    These are the places of `Verdict.says`, so that a page never rounds one number in two ways.
+    """
+    width = high - low
+    if not (math.isfinite(width) and width > 0):
+        return None
+    return max(0, 1 - math.floor(math.log10(width)))
 
 
 def p_value(p: float | None, name: str = "p") -> str:

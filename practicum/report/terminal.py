@@ -52,12 +52,16 @@ def show(record: Record, lab: Lab, *, report: str | None = None, to: Console | N
 
 
 def arms(record: Record) -> Table:
-    """Return the table of arms: the primary measure's mean and half-width, n, and divergence."""
+    """Return the table of arms: means and half-widths, n, and divergence.
+
+    The primary measure comes first, then what else the claims are about, three in all: the report
+    has every measure.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    columns = view.columns(record)[:1]
+    columns = _columns(record)
     table.add_column("arm", overflow="fold")
     for column in columns:
-        table.add_column(column.title, no_wrap=True)
+        table.add_column(column.title, overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)
     _, lost = view.trials(record)
     if lost:
@@ -72,6 +76,12 @@ def arms(record: Record) -> Table:
             row.append(Text(str(int(record.diverged(arm).sum()))))
         table.add_row(*row)
     return table
+
+
+def _columns(record: Record) -> list[view.Column]:
+    every = view.columns(record)
+    claimed = {claim["measure"] for claim in record.protocol["claims"]}
+    return [*every[:1], *(one for one in every[1:] if one.name in claimed)][:3]
 
 
 def verdict(one: Mapping[str, Any]) -> RenderableType:

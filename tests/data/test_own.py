@@ -142,7 +142,7 @@ def test_a_path_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert [is_path(name) for name in ("photos", "./x", "a/b", "~/x", "x.npz")] == [True] * 5
     assert [is_path(name) for name in ("digits", "mnist", "nothing", "")] == [False] * 4
-    assert card("photos").always_at_hand
+    assert (card("photos").kind, card("photos").title) == ("own", "photos")
     assert where("photos") == tmp_path / "photos"
     assert check("photos")[0].state == "ok"
 

@@ -20,7 +20,7 @@ import pytest
 
 from practicum.engine.interrupt import Interrupt, Interrupted, here, listening
 from practicum.engine.workers import Task, run_tasks
-from tests.engine.test_workers import DEADLINE, announced, gone, wait_for
+from tests.engine.processes import DEADLINE, announced, gone, start, wait_for
 
 To = Callable[[subprocess.Popen[str], int], None]
 
@@ -35,11 +35,7 @@ def to_group(process: subprocess.Popen[str], number: int) -> None:
 
 @contextmanager
 def parent(chore: str, folder: Path, workers: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.engine.chores", "parent", chore, str(folder)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*command, str(workers)], stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    ) as process:
+    with start("parent", chore, str(folder), str(workers)) as process:
         try:
             yield process
         finally:

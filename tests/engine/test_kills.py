@@ -11,17 +11,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from practicum.engine.record import Record, folders
-from tests.engine.chores import live_with_workers
-from tests.engine.test_record import contents
-from tests.engine.test_workers import DEADLINE, gone, wait_for
+from tests.engine.chores import contents, live_with_workers
+from tests.engine.processes import DEADLINE, gone, wait_for
 
-SECONDS = 1.2  # about what an undisturbed run takes
+
+def wait_until_at_work(process: subprocess.Popen[bytes], pids: Path, before: int) -> None:
+    wait_for(lambda: len(list(pids.iterdir())) > before or process.poll() is not None)
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(30, marks=pytest.mark.soak)])
@@ -30,12 +32,18 @@ def test_a_run_in_workers_survives_real_kills_at_random_moments(tmp_path: Path, 
     pids.mkdir()
     live_with_workers(str(alone), 1, str(pids))
     command = [sys.executable, "-m", "tests.engine.chores", "live_with_workers"]
+    begun = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "timed"), "2", str(pids)], check=True)
+    seconds = time.monotonic() - begun
     moments = random.Random(kills)
     struck, saved = 0, set[tuple[str, int]]()
     while struck < kills:
+        before = len(list(pids.iterdir()))
         with subprocess.Popen([*command, str(root), "2", str(pids)]) as process:
+            if struck % 2:  # every other kill comes when workers are at work for certain
+                wait_until_at_work(process, pids, before)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0.05, SECONDS))
+                process.wait(moments.uniform(0, seconds / (1 + struck % 2)))
             process.kill()
         struck += process.returncode == -signal.SIGKILL
         for path in folders(root, "toy"):
@@ -49,5 +57,5 @@ def test_a_run_in_workers_survives_real_kills_at_random_moments(tmp_path: Path, 
     subprocess.run([*command, str(root), "2", str(pids)], timeout=DEADLINE, check=True)
     assert contents(root) == contents(alone)
     workers = {int(path.stem) for path in pids.glob("*.pid")} - {os.getpid()}
-    assert len(workers) > 2
+    assert len(workers) > kills // 2
     wait_for(lambda: all(map(gone, workers)))

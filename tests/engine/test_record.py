@@ -27,20 +27,11 @@ from practicum.engine import files, locks
 from practicum.engine.protocol import request_digest
 from practicum.engine.record import Record, find, folders
 from practicum.errors import PracticumError
-from tests.engine.chores import PROTOCOL, WITH_WEIGHTS, live, outcome
+from tests.engine.chores import PROTOCOL, WITH_WEIGHTS, contents, live, outcome
 from tests.engine.faulty_disk import Died, FaultyDisk
 
 REQUEST = request_digest(PROTOCOL)
 PAIRS = [(arm, seed) for arm in PROTOCOL["arms"] for seed in PROTOCOL["seeds"]]
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    """Return every file of every run but the lock, which says who ran."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name not in ("lock", ".lock")
-    }
 
 
 @pytest.fixture(scope="module")
@@ -228,42 +219,6 @@ def test_a_protocol_damaged_in_both_copies_is_named_and_nothing_is_overwritten(
         with pytest.raises(files.Damaged, match=r"protocol\.json .*cut off.* --fresh"):
             act()
     assert contents(tmp_path) == before
-
-
-def test_a_second_process_is_refused_until_the_first_is_gone_even_by_kill(tmp_path: Path) -> None:
-    record = Record.create(tmp_path, PROTOCOL)
-    with subprocess.Popen(chore("hold_lock", str(tmp_path)), stdout=subprocess.PIPE) as holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == b"locked\n"
-            assert record.state == "locked"
-            refused = pytest.raises(PracticumError, match=f"{record.path} .* process {holder.pid} ")
-            with refused, record.lock():
-                pytest.fail("two writers")
-            record.finished()  # reading is free
-        finally:
-            holder.kill()
-    assert record.state == "unfinished"
-    with record.lock():
-        record.save_trial("plain", 0, {"error": 1.0})
-        with pytest.raises(PracticumError, match=f"process {os.getpid()} "), record.lock():
-            pytest.fail("two writers in one process")
-
-
-def test_without_the_lock_nothing_is_written(tmp_path: Path) -> None:
-    record = Record.create(tmp_path, PROTOCOL)
-    for write in (
-        lambda: record.save_trial("plain", 0, {"error": 1.0}),
-        lambda: record.save_verdicts([]),
-        lambda: record.save_weights("plain", 0, {}),
-        record.repair,
-    ):
-        with pytest.raises(RuntimeError, match="without its lock"):
-            write()
-    with record.lock():
-        pass
-    with pytest.raises(RuntimeError, match="without its lock"):
-        record.repair()
 
 
 def test_a_full_disk_in_the_middle_keeps_the_trials_before(

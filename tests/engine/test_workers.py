@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import active_children
 from pathlib import Path
@@ -23,8 +20,7 @@ import torch
 from practicum.engine.interrupt import Interrupt, Interrupted
 from practicum.engine.workers import Task, TasksFailed, run_tasks
 from practicum.errors import PracticumError
-
-DEADLINE = 60.0
+from tests.engine.processes import DEADLINE, announced, gone, start, wait_for
 
 
 def chore(name: str, **arguments: Any) -> Task:
@@ -43,29 +39,6 @@ def results(tasks: list[Task], **options: Any) -> dict[str, Any]:
 
     run_tasks(tasks, on_done=on_done, **options)
     return found
-
-
-def gone(pid: int) -> bool:
-    """Return whether a process has ended; one that nobody has reaped yet has ended as well."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return True
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not what():
-        if time.monotonic() > end:
-            pytest.fail("waited in vain")
-        time.sleep(0.01)
-
-
-def announced(folder: Path, number: int) -> list[int]:
-    """Wait until so many processes have left their ids in a folder."""
-    wait_for(lambda: len(list(folder.glob("*.pid"))) >= number)
-    return [int(path.stem) for path in folder.glob("*.pid")]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -97,10 +70,16 @@ def test_bits_do_not_depend_on_the_number_of_workers_nor_on_the_parents_threads(
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert one == two
-    assert one["torch_bits 0"] != one["torch_bits 1"]
+    assert_equal(one, two)
+    assert not torch.equal(one["torch_bits 0"], one["torch_bits 1"])
     # Only the stated threads decide bits, and this chore would show it if others did.
-    assert results(tasks, workers=1, threads=2) != one
+    with pytest.raises(AssertionError):
+        assert_equal(one, results(tasks, workers=1, threads=2))
+
+
+def assert_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -135,6 +114,13 @@ def test_a_failing_task_is_named_with_its_traceback_and_the_others_finish(worker
     assert failures["complain momentum is 7"] == "momentum is 7"  # our own error needs no traceback
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_exits_politely_fails_alone(workers: int) -> None:
+    tasks = [chore("leave"), chore("square", number=3)]
+    with pytest.raises(TasksFailed, match=r"failed: leave\.[\s\S]*SystemExit: 0"):
+        results(tasks, workers=workers)
+
+
 def test_a_result_that_does_not_pickle_fails_its_task_alone() -> None:
     found: dict[str, Any] = {}
     tasks = [chore("unpicklable"), chore("square", number=3)]
@@ -142,6 +128,12 @@ def test_a_result_that_does_not_pickle_fails_its_task_alone() -> None:
         run_tasks(tasks, on_done=lambda t, r: found.update({t.name: r}), workers=2)
     assert found == {"square 3": 9}
     assert set(caught.value.failures) == {"unpicklable"}
+
+
+def test_arguments_that_do_not_pickle_fail_their_task_alone() -> None:
+    tasks = [chore("square", number=lambda: 3), chore("square", number=3)]
+    with pytest.raises(TasksFailed, match=r"failed: square <function[\s\S]*pickle"):
+        results(tasks, workers=2)
 
 
 def test_a_task_that_cannot_be_imported_is_named() -> None:
@@ -203,11 +195,6 @@ def test_after_a_request_to_stop_no_task_is_begun(workers: int) -> None:
         run_tasks(tasks, on_done=on_done, workers=workers, stop=stop)
     assert 2 <= len(found) <= 2 + workers - 1
     assert active_children() == []
-
-
-def start(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.engine.chores", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])

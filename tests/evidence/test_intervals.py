@@ -7,6 +7,8 @@ The peers are scipy and statsmodels, called here directly; the code under test b
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,6 +173,12 @@ def test_the_skew_limit_shrinks_with_n_as_the_standard_error_does() -> None:
 def test_compare_refuses_what_is_not_paired_numbers(a: object, b: object, message: str) -> None:
     with pytest.raises(PracticumError, match=message):
         compare(a, b)
+
+
+def test_the_example_in_the_docs_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(block, "docs/evidence.md", "exec"), {})
 
 
 def test_an_unpaired_or_normal_test_would_be_noticed() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from practicum.evidence.claims import number
 from practicum.report import format
 
 
@@ -57,11 +58,22 @@ def test_p_is_never_written_as_zero(p: float | None, text: str) -> None:
 
 def test_an_effect_carries_its_sign_unit_and_interval() -> None:
     verdict = {"kind": "lower", "effect": -1.23, "low": -1.51, "high": -0.92, "unit": "points"}
-    assert format.effect(verdict) == "−1.2 points, 95 % CI −1.5 … −0.9"
+    assert format.effect(verdict) == "−1.23 points, 95 % CI −1.51 … −0.92"
     better = {"kind": "higher", "effect": 1.23, "low": 0.92, "high": 1.51, "unit": ""}
-    assert format.effect(better) == "+1.2, 95 % CI +0.9 … +1.5"
+    assert format.effect(better) == "+1.23, 95 % CI +0.92 … +1.51"
     share = {"kind": "share", "effect": 0.9, "low": 0.55, "high": 0.98, "unit": ""}
-    assert format.effect(share) == "0.9, 95 % CI 0.6 … 1.0"
+    assert format.effect(share) == "0.90, 95 % CI 0.55 … 0.98"
+
+
+@given(st.floats(-50, 50), st.floats(0.01, 100))
+def test_an_effect_is_rounded_as_in_the_verdicts_own_sentence(effect: float, width: float) -> None:
+    """Two roundings of one number on one page look like a mistake in one of them."""
+    low, high = effect - width / 2, effect + width / 2
+    shown = format.effect({"kind": "share", "effect": effect, "low": low, "high": high, "unit": ""})
+    says = [number(one, high - low) for one in (effect, low, high)]
+    zeros = {f"−{digits}": digits for digits in ("0", "0.0", "0.00", "0.000", "0.0000")}
+    says = [zeros.get(one, one) for one in says]  # a rounded zero needs no sign
+    assert shown.replace("+", "") == f"{says[0]}, 95 % CI {says[1]} … {says[2]}"
 
 
 def test_an_exact_value_shows_its_range_and_no_interval() -> None:

@@ -38,7 +38,8 @@ WIDTHS = {"phone": 375, "tablet": 768, "desktop": 1280}
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 LESSON = r"""# A lesson
 
-A sentence with $x_i^2$ in it, [a link](https://example.org) and `code_that_is_rather_long_for_a_phone`.
+A sentence with $x_i^2$ in it, [a link](https://example.org) and
+`code_that_is_rather_long_for_a_phone`.
 
 $$
 \begin{aligned} m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t \\
@@ -88,7 +89,8 @@ function texts() {
     if (element.closest(".skip, script, style")) continue;
     const look = getComputedStyle(element);
     found.push({text: walker.currentNode.data.trim().slice(0, 40),
-      contrast: contrast(channels(look.color).rgb, ground(element)), size: parseFloat(look.fontSize)});
+      contrast: contrast(channels(look.color).rgb, ground(element)),
+      size: parseFloat(look.fontSize)});
   }
   return found;
 }

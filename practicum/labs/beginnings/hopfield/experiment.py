@@ -62,6 +62,7 @@ DATA = ()
 
 SIZES = ("250 units", "500 units", "1000 units", "2000 units")
 LARGE = SIZES[-1]
+FINE = (0.02, 0.05, 0.08, 0.12, 0.15, 0.165, 0.2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,12 +192,8 @@ CLAIMS = (
 SCALES = {
     "smoke": Scale(seeds=2, set={"units": 60, "networks": 1, "sweeps": 30}),
     "quick": Scale(seeds=10),
-    "full": Scale(
-        seeds=20, set={"loads": (0.02, 0.04, 0.06, 0.08, 0.12, 0.13, 0.145, 0.15, 0.165, 0.2)}
-    ),
-    "paper": Scale(
-        seeds=100, set={"loads": (0.02, 0.04, 0.06, 0.08, 0.12, 0.13, 0.145, 0.15, 0.165, 0.2)}
-    ),
+    "full": Scale(seeds=20, set={"loads": FINE}),
+    "paper": Scale(seeds=100, set={"loads": FINE}),
 }
 
 

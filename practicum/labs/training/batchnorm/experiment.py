@@ -260,10 +260,12 @@ def split(setup: Setup, available: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def largest_stable(losses: Tensor, setup: Setup) -> Tensor:
-    """Return each seed's largest rate whose loss [seeds, rates] is stable; NaN if none is."""
+    """Return each seed's largest rate whose loss [seeds, rates] is stable, if none half the least.
+
+    A diverged run's loss is NaN, which is below nothing.
+    """
     rates = torch.tensor(setup.rates, dtype=torch.float64)
-    stable = losses < setup.stable_below  # a diverged run's loss is NaN, which is below nothing
-    return torch.where(stable, rates, -torch.inf).amax(1).where(stable.any(1), torch.nan)
+    return torch.where(losses < setup.stable_below, rates, rates[0] / 2).amax(1)
 
 
 def network(setup: Setup, inputs: int, classes: int) -> BatchNormMLP:

@@ -113,7 +113,7 @@ MEASURES = (
         "validation_error",
         unit="%",
         better="lower",
-        says="validation images misclassified, at the chosen learning rate, by share of the updates",
+        says="validation images misclassified at the chosen rate, by share of the updates",
         diverged=90.0,
     ),
 )
@@ -143,8 +143,8 @@ _MNIST = {
     "linear.hidden": (),
     "small-plain.hidden": (128,),
     "small-dropout.hidden": (128,),
-    "small-plain.train_size": 50000,
-    "small-dropout.train_size": 50000,
+    "small-plain.train_size": 20000,
+    "small-dropout.train_size": 20000,
 }
 SCALES = {
     "smoke": Scale(seeds=2, set={"steps": 10, "rates": (0.1,), "points": 2}),
@@ -152,7 +152,7 @@ SCALES = {
     "full": Scale(
         seeds=10,
         data="mnist",
-        set={**_MNIST, "steps": 1500, "small-plain.steps": 5000, "small-dropout.steps": 5000},
+        set={**_MNIST, "steps": 1000, "small-plain.steps": 3000, "small-dropout.steps": 3000},
     ),
     "paper": Scale(
         seeds=10,

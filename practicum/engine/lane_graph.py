@@ -1,0 +1,141 @@
+"""Tidying a traced program: the same numbers with fewer operations.
+
+A trace of vmap and autograd is full of views to the shape a tensor has already, multiplications by
+one, and transposed weight gradients (which an optimizer would have to copy). Programs that write
+into intermediate tensors are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx
+
+aten = torch.ops.aten
+_RESHAPES = frozenset({aten.view.default, aten._unsafe_view.default, aten.expand.default})
+_LAST_TWO = ((1, 2), (2, 1), (-1, -2), (-2, -1))
+
+
+def tidy(module: fx.GraphModule) -> None:
+    """Rewrite a traced program in place."""
+    graph = module.graph
+    mutated = [node.args[0] for node in graph.nodes if _mutates(node)]
+    if all(isinstance(one, fx.Node) and one.op == "placeholder" for one in mutated):
+        for node in list(graph.nodes):
+            for rewrite in _REWRITES:
+                replacement = rewrite(graph, node)
+                if replacement is not None:
+                    replacement.meta.setdefault("val", node.meta.get("val"))
+                    node.replace_all_uses_with(replacement)
+                    graph.erase_node(node)
+                    break
+        if not mutated:  # a repeated reading of what was written in between is no repetition
+            _merge_repeated(graph)
+    graph.eliminate_dead_code()
+    module.recompile()
+
+
+def _mutates(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return node.op == "call_function" and schema is not None and bool(schema.is_mutable)
+
+
+def _calls(node: Any, *targets: Any) -> bool:
+    return isinstance(node, fx.Node) and node.op == "call_function" and node.target in targets
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    return tuple(node.meta["val"].shape)
+
+
+def _drop(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """Skip what changes nothing: detach, a view to the same shape, times one, transpose twice."""
+    source: Any = node.args[0] if node.args else None
+    if not isinstance(source, fx.Node):
+        return None
+    same = (
+        _calls(node, aten.detach.default)
+        or (_calls(node, *_RESHAPES) and _shape(node) == _shape(source))
+        or (_calls(node, aten.mul.Scalar) and node.args[1] == 1 and _kept_type(node, source))
+    )
+    if same:
+        return source
+    if _swaps_last_two(node) and _swaps_last_two(source):
+        original: fx.Node = source.args[0]  # type: ignore[assignment]  # its first argument
+        return original
+    return None
+
+
+def _kept_type(node: fx.Node, source: fx.Node) -> bool:
+    return bool(node.meta["val"].dtype == source.meta["val"].dtype)
+
+
+def _swaps_last_two(node: fx.Node) -> bool:
+    return (
+        _calls(node, aten.transpose.int)
+        and len(_shape(node)) == 3
+        and tuple(node.args[1:]) in _LAST_TWO
+    )
+
+
+def _transposed_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """(A B)^T = B^T A^T: a weight's gradient comes out in the weight's own layout."""
+    product: Any = node.args[0] if node.args else None
+    if not (_swaps_last_two(node) and _calls(product, aten.bmm.default) and _only(product)):
+        return None
+    a, b = product.args
+    with graph.inserting_before(node):
+        return graph.call_function(aten.bmm.default, (_swap(graph, b), _swap(graph, a)))
+
+
+def _only(node: fx.Node) -> bool:
+    return len(node.users) == 1
+
+
+def _swap(graph: fx.Graph, node: fx.Node) -> fx.Node:
+    if _swaps_last_two(node):
+        source: fx.Node = node.args[0]  # type: ignore[assignment]  # its first argument
+        return source
+    swapped = graph.call_function(aten.transpose.int, (node, 1, 2))
+    swapped.meta["val"] = node.meta["val"].transpose(1, 2)
+    return swapped
+
+
+def _add_to_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """A product and a sum in one call, as `F.linear` does it."""
+    if not _calls(node, aten.add.Tensor) or node.kwargs:
+        return None
+    for product, bias in (node.args, node.args[::-1]):
+        if (
+            _calls(product, aten.bmm.default)
+            and isinstance(product, fx.Node)
+            and _only(product)
+            and isinstance(bias, fx.Node)
+            and _shape(product) == _shape(node)
+            and _kept_type(product, bias)
+        ):
+            with graph.inserting_before(node):
+                return graph.call_function(aten.baddbmm.default, (bias, *product.args))
+    return None
+
+
+_REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
+    _drop,
+    _transposed_product,
+    _add_to_product,
+)
+
+
+def _merge_repeated(graph: fx.Graph) -> None:
+    seen: dict[Any, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op != "call_function":
+            continue
+        key = (node.target, repr(node.args), repr(sorted(node.kwargs.items())))
+        if key in seen:
+            node.replace_all_uses_with(seen[key])
+            graph.erase_node(node)
+        else:
+            seen[key] = node

@@ -1,0 +1,201 @@
+"""One update's losses and gradients for all lanes, as one traced program.
+
+The loss of one seed is mapped over the lanes (`torch.func.vmap`), its gradient taken outside the
+map, and both traced once for each shape of batch into a list of batched tensor operations: what
+vmap, autograd and Python cost is paid once, not every step. A loss must therefore be a pure
+function of (networks, batch, noise): it is not called again.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from practicum.engine.lane_graph import tidy
+from practicum.engine.lane_layout import Leaf, Stacked, Whole
+from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneNoise, Recorder
+from practicum.engine.updates import Batch, Loss
+from practicum.errors import PracticumError
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What one call of a loss does: its draws in order, and the parameters that it reaches."""
+
+    draws: tuple[Draw, ...]
+    used: frozenset[str]
+
+
+def rehearse(loss: Loss, whole: Whole, batch: Batch, device: str) -> Rehearsal:
+    """Call a loss once for one seed, on a copy of its networks, with throwaway random numbers.
+
+    Raises:
+        PracticumError: it does what lanes cannot do; the message names the module.
+    """
+    whole = copy.deepcopy(whole)
+    recorder = Recorder()
+    buffers = {name: id(buffer) for name, buffer in whole.named_buffers()}
+    with _trail(whole) as trail:
+        try:
+            with torch.enable_grad(), Intercept(recorder):
+                value, _ = whole(loss, batch, LaneNoise(recorder, device))
+        except PracticumError as error:
+            raise PracticumError(f"{trail()}: {error}") from None
+        value.backward()
+    for name, buffer in whole.named_buffers():
+        if buffers.get(name) != id(buffer):
+            raise PracticumError(
+                f"buffer {whole.public(name)} is replaced by a new tensor in every step, which "
+                "lanes cannot follow; write into it (`copy_`), or let it run seed by seed"
+            )
+    used = frozenset(name for name, one in whole.named_parameters() if one.grad is not None)
+    return Rehearsal(tuple(recorder.draws), used)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A traced update.
+
+    Attributes:
+        run: (leaves, others, batch, drawn) in one list -> losses, the metric "loss" or None,
+            gradients; each with the lanes first.
+        moves: the numbers of the leaves whose gradients it returns, in this order.
+        draws: what to draw before each run.
+        memory: where to draw it, [lanes, *shape] each.
+    """
+
+    run: Callable[..., tuple[Any, ...]]
+    moves: tuple[int, ...]
+    draws: tuple[Draw, ...]
+    memory: tuple[Tensor, ...]
+
+
+def trace(
+    loss: Loss,
+    whole: Whole,
+    stacked: Stacked,
+    moves: Sequence[int],
+    batch: Batch,
+    rehearsal: Rehearsal,
+    *,
+    over: float = 1.0,
+    device: str = "cpu",
+    compile: bool = False,
+) -> Program:
+    """Trace one update for all lanes.
+
+    Args:
+        loss: the loss of one seed.
+        whole: networks of one seed; only their structure is used.
+        stacked: the lanes' tensors.
+        moves: which leaves the update moves.
+        batch: an example, [lanes, batch, ...] each.
+        rehearsal: what the loss does with such a batch.
+        over: what the loss is divided by (a part of an accumulated batch).
+        device: where the lanes live.
+        compile: whether torch.compile makes kernels of the program.
+
+    Raises:
+        PracticumError: the loss cannot be mapped over lanes; the message names the module.
+    """
+    names = tuple(stacked.others)
+    leaves, draws = len(stacked.leaves), rehearsal.draws
+
+    def one(tensors: dict[str, Tensor], data: Batch, drawn: Sequence[Tensor]) -> Any:
+        taker = Drawn(draws, drawn)
+        with Intercept(taker):
+            value, metrics = functional_call(
+                whole, tensors, (loss, data, LaneNoise(taker, device)), tie_weights=True
+            )
+        value = value / over if over != 1 else value
+        return value, *(torch.as_tensor(metrics[key]) for key in ("loss",) if key in metrics)
+
+    def program(*flat: Tensor) -> tuple[Any, ...]:
+        moved = _parameters(stacked.plan, flat[:leaves], moves)
+        others = dict(zip(names, flat[leaves:], strict=False))
+        rest = flat[leaves + len(names) :]
+        data, drawn = rest[: len(batch)], rest[len(batch) :]
+        with torch.enable_grad():
+            mapped = vmap(one, randomness="error")({**moved, **others}, data, drawn)
+            losses, reported = mapped[0], mapped[1].detach() if mapped[1:] else None
+            wanted = [name for i in moves for name in stacked.plan[i].names]
+            found = torch.autograd.grad(
+                losses.sum(), [moved[name] for name in wanted], allow_unused=True
+            )
+        gradients = dict(zip(wanted, found, strict=True))
+        rows = [stacked.plan[i].join(gradients, stacked.lanes) for i in moves]
+        return (losses.detach(), reported, *rows)
+
+    memory = tuple(draw.empty(stacked.lanes).zero_() for draw in draws)
+    example = [
+        *(leaf.detach().clone() for leaf in stacked.leaves),
+        *(other.clone() for other in stacked.others.values()),
+        *batch,
+        *memory,
+    ]
+    module = _traced(program, whole, example)
+    run = torch.compile(module, dynamic=False) if compile else module.forward
+    return Program(run, tuple(moves), draws, memory)
+
+
+def _parameters(
+    plan: Sequence[Leaf], leaves: Sequence[Tensor], moves: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return all moved parameters by name; those of the given leaves record gradients."""
+    return {
+        name: view.detach().requires_grad_(i in moves)
+        for i, (leaf, tensor) in enumerate(zip(plan, leaves, strict=True))
+        for name, view in leaf.split(tensor).items()
+    }
+
+
+def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]) -> Any:
+    with _trail(whole) as trail, warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*performance drop.*")
+        try:
+            module = make_fx(program)(*example)
+        except Exception as error:
+            said = str(error).strip().split("\n")[0]
+            raise PracticumError(
+                f"{trail()} cannot run in lanes: {said} It runs seed by seed in workers instead "
+                "(the loop path, which the planner chooses)"
+            ) from error
+    tidy(module)
+    return module
+
+
+@contextmanager
+def _trail(whole: Whole) -> Iterator[Callable[[], str]]:
+    """Within, know which part of the networks is at work, for a message that names it."""
+    path: list[str] = []
+    handles = []
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda module, arguments: path.append(name)
+
+    def leave(module: nn.Module, arguments: Any, result: Any) -> None:
+        path.pop()
+
+    for name, module in whole.named_modules():
+        handles.append(module.register_forward_pre_hook(enter(name)))
+        handles.append(module.register_forward_hook(leave))
+
+    def where() -> str:
+        name = path[-1] if path else ""
+        kind = type(whole.get_submodule(name)).__name__
+        return f"{whole.public(name)} ({kind})" if name else "the loss"
+
+    try:
+        yield where
+    finally:
+        for handle in handles:
+            handle.remove()
