@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,6 +14,8 @@ import typer
 from practicum.errors import PracticumError
 
 app = typer.Typer(help="List, fetch, locate and check data sets.", no_args_is_help=True)
+
+MOST_FILES = 20  # sets with more are summed up in one line
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets.")]
 
@@ -38,6 +43,7 @@ def get(
     sha256: Annotated[str, typer.Option(help="The SHA-256 of the file at a URL.")] = "",
 ) -> None:
     """Download data sets of the registry, or any URL whose SHA-256 you give."""
+    from practicum import data
     from practicum.data import fetch
 
     urls = [name for name in names if "://" in name]
@@ -47,10 +53,16 @@ def get(
         raise PracticumError("--sha256 belongs to a URL; the registry knows its own checksums")
     for name in names:
         if name in urls:
-            typer.echo(fetch.get_url(name, sha256))
-            continue
-        for path in fetch.get(name):
+            with downloading(name) as progress:
+                path = fetch.get_url(name, sha256, progress=progress)
             typer.echo(path)
+            continue
+        with downloading(name) as progress:
+            paths = fetch.get(name, progress)
+        for path in paths if len(paths) <= MOST_FILES else ():
+            typer.echo(path)
+        if len(paths) > MOST_FILES:
+            typer.echo(f"{name}: {len(paths)} files in {data.where(name)}")
 
 
 @app.command()
@@ -59,7 +71,7 @@ def where(names: Names = None) -> None:
     from practicum import data
 
     for name in _names(names):
-        if data.card(name).always_at_hand:
+        if not data.is_path(name) and data.card(name).always_at_hand:
             typer.echo(f"{name}: comes with the installed packages")
             continue
         folder = data.where(name)
@@ -67,22 +79,48 @@ def where(names: Names = None) -> None:
 
 
 @app.command()
-def check(names: Names = None) -> None:
+def check(
+    names: Names = None,
+    sha256: Annotated[str, typer.Option(help="The SHA-256 that an own folder should have.")] = "",
+) -> None:
     """Compare every file with its checksum; missing sets are passed over unless named."""
     from practicum import data
 
+    if sha256 and (len(names or ()) != 1 or not data.is_path(names[0])):  # type: ignore[index]
+        raise PracticumError("--sha256 belongs to one folder or file of your own")
     bad = False
     for name in _names(names):
-        if not data.card(name).always_at_hand and (names or data.where(name)):
-            for state in data.check(name):
-                typer.echo(f"{state.state:<8} {state.file}  {state.detail}")
-                bad |= state.state != "ok"
+        own = data.is_path(name)
+        if not own and (data.card(name).always_at_hand or not (names or data.where(name))):
+            continue
+        states = data.check(name, sha256)
+        wrong = [state for state in states if state.state != "ok"]
+        for state in wrong or states if len(states) <= MOST_FILES else wrong:
+            typer.echo(f"{state.state:<8} {state.file}  {state.detail}")
+        if not wrong and len(states) > MOST_FILES:
+            typer.echo(f"ok       {name}: {len(states)} files")
+        bad |= bool(wrong)
     raise typer.Exit(1 if bad else 0)
+
+
+@contextmanager
+def downloading(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Within, the function told of (bytes done, bytes in all) draws a bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of or None)
 
 
 def _names(names: Any) -> list[str]:
     from practicum import data
 
     for name in names or ():
-        data.card(name)  # an unknown name is told before anything is printed
+        data.is_path(name) or data.card(name)  # an unknown name is told before anything is printed
     return list(names or data.names())

@@ -36,6 +36,7 @@ class Trials:
         self.arms, self.seeds = tuple(arms), tuple(seeds)
         self.pairs = tuple((arm, seed) for arm in self.arms for seed in self.seeds)
         self._bodies: dict[tuple[str, int], dict[str, Any]] = {}
+        self._whole: set[Path] = set()  # files of weights that were checked already
 
     def read(self, arm: str, seed: int) -> dict[str, Any]:
         """Return the body of a trial's file.
@@ -55,6 +56,7 @@ class Trials:
     def forget(self) -> None:
         """Read every file anew from now on."""
         self._bodies.clear()
+        self._whole.clear()
 
     def unfinished(self, arm: str, seed: int) -> PracticumError:
         """Say that a trial is missing."""
@@ -64,12 +66,15 @@ class Trials:
         )
 
     def is_finished(self, arm: str, seed: int) -> bool:
-        """Return whether a trial's file is whole and belongs to this run."""
+        """Return whether a trial's file is whole and belongs to this run, its weights included."""
         weights = self.weights_path(arm, seed)
         if not weights.exists() and _aside(weights).exists():
             return False  # repeating the trial brings the lost weights back
         try:
             self.read(arm, seed)
+            if weights not in self._whole and weights.exists():
+                files.check_tensors(weights)
+                self._whole.add(weights)
         except PracticumError:
             return False
         return True
@@ -96,6 +101,7 @@ class Trials:
     def save_weights(self, arm: str, seed: int, tensors: Mapping[str, Tensor]) -> str:
         """Write a trial's final weights and return their digest."""
         path = self.weights_path(arm, seed)
+        self._whole.discard(path)
         files.make_folder(path.parent)
         files.write_tensors(path, tensors)
         return files.digest_tensors(tensors)

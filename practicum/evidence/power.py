@@ -1,9 +1,9 @@
 """How many seeds it takes to see an effect of a given size.
 
 The spread that a run showed is itself uncertain: from ten seeds it comes out too small by a quarter
-or more in one run of six. The number of seeds is therefore computed from the upper confidence limit of the spread, as Browne
-("On the use of a pilot sample for sample size determination", Statistics in Medicine 14 (1995)
-1933-1940) proposes; the level of the limit is 95 %, one-sided, here:
+or more in one run of six. The number of seeds is therefore computed from the upper confidence limit
+of the spread, as Browne ("On the use of a pilot sample for sample size determination", Statistics
+in Medicine 14 (1995) 1933-1940) proposes; the level of the limit is 95 %, one-sided, here:
 
     upper limit of the spread   s * sqrt((n - 1) / chi2[n-1, 0.05])                  (1)
     power of the t-test         P(T > t[n-1, 1 - level/2]),  T noncentral t with     (2)

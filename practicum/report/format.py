@@ -58,14 +58,16 @@ def _power(size: float, decimals: int | None) -> str:
     digits = 3 if decimals is None else max(0, min(15, exponent + decimals))
     mantissa, power = f"{size:.{digits}e}".split("e")
     if decimals is not None and decimals + exponent < 0:
-        return "0"  # smaller than the last digit that is written
+        return f"{0:.{max(decimals, 0)}f}"  # smaller than the last digit that is written
     return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
 def spread(mean: float, half_width: float, unit: str = "") -> str:
     """Write a mean and the half-width of its 95 % interval: `8.1 % ± 0.3`."""
     decimals = places(half_width)
-    text = with_unit(number(mean, decimals), unit)
+    # A spread of rounding errors does not make sixteen digits worth reading.
+    tiny = 0 < half_width < 1e-7 * abs(mean)
+    text = with_unit(number(mean, None if tiny else decimals), unit)
     if math.isnan(mean) or not math.isfinite(half_width):
         return text
     return f"{text} ± {number(half_width, decimals)}"

@@ -12,14 +12,11 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from practicum.engine import interrupt
 from practicum.engine.workers import Task, run_tasks
 from practicum.errors import PracticumError
-
-if TYPE_CHECKING:
-    import torch
 
 PROTOCOL: dict[str, Any] = {
     "format": 1,
@@ -178,22 +175,17 @@ def interrupt_self_and_poll() -> None:
     interrupt.here().check()
 
 
-def environment(variable: str) -> str | None:
-    return os.environ.get(variable)
-
-
-def torch_threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def torch_bits(seed: int) -> torch.Tensor:
+def long_sums(seed: int) -> dict[str, Any]:
     """Return sums so long that two threads, which add in another order, round them otherwise."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randn(1 << 18, generator=generator).sum() for _ in range(16)])
+    sums = [torch.randn(1 << 18, generator=generator).sum() for _ in range(16)]
+    return {
+        "threads": torch.get_num_threads(),
+        "variable": os.environ["OMP_NUM_THREADS"],
+        "sums": torch.stack(sums),
+    }
 
 
 def announce(folder: str) -> None:

@@ -195,6 +195,7 @@ def test_any_damaged_file_is_named_and_only_its_trial_is_repeated(
         if path.suffix == ".safetensors":
             with pytest.raises(files.Damaged, match=path.name):
                 record.weights(*WITH_WEIGHTS)
+        assert record.state == ("finished" if "protocol" in name else "unfinished")
         repeated: list[tuple[str, int]] = []
         said = live(root, lambda arm, seed, repeated=repeated: repeated.append((arm, seed)))
         assert len(said) == 1

@@ -13,7 +13,7 @@ from practicum.engine.seeds import streams
 from practicum.engine.services import Services
 from practicum.labs.lab import load, replaced
 from practicum.labs.training.momentum import experiment
-from practicum.labs.training.momentum.experiment import ARMS, Bowl, Setup, trial, tuning
+from practicum.labs.training.momentum.experiment import ARMS, Setup, draw, trial, tuning
 from practicum.learning.momentum import error_after, rate
 
 SMOKE = experiment.SCALES["smoke"].set
@@ -27,12 +27,12 @@ def test_the_lab_is_whole() -> None:
 @pytest.mark.parametrize("condition", [10.0, 1000.0])
 def test_a_bowl_has_its_curvatures_in_random_directions(condition: float) -> None:
     setup = Setup(condition=condition, dimensions=7)
-    bowl = Bowl.draw(setup, streams(3))
+    bowl = draw(setup, streams(3))
     found = np.linalg.eigvalsh(bowl.matrix)
     np.testing.assert_allclose(found, np.geomspace(1.0 / condition, 1.0, 7), rtol=1e-9)
     off = bowl.matrix - np.diag(np.diag(bowl.matrix))
     assert np.abs(off).max() > 0.05
-    other = Bowl.draw(setup, streams(4))
+    other = draw(setup, streams(4))
     assert not np.allclose(other.matrix, bowl.matrix)
     assert float(bowl.loss(bowl.start)) == pytest.approx(
         0.5 * bowl.start @ bowl.matrix @ bowl.start
@@ -40,17 +40,17 @@ def test_a_bowl_has_its_curvatures_in_random_directions(condition: float) -> Non
 
 
 def test_arms_share_axes_and_start() -> None:
-    one = Bowl.draw(ARMS["descent 100"], streams(5))
-    two = Bowl.draw(ARMS["heavy ball 100"], streams(5))
+    one = draw(ARMS["descent 100"], streams(5))
+    two = draw(ARMS["heavy ball 100"], streams(5))
     assert np.array_equal(one.matrix, two.matrix)
     assert np.array_equal(one.start, two.start)
-    assert np.array_equal(one.start, Bowl.draw(ARMS["heavy ball 1000"], streams(5)).start)
+    assert np.array_equal(one.start, draw(ARMS["heavy ball 1000"], streams(5)).start)
 
 
 @pytest.mark.parametrize("arm", ["descent 10", "heavy ball 100", "fixed momentum 100"])
 def test_the_count_of_steps_is_that_of_the_closed_form(arm: str) -> None:
     setup = replaced(ARMS[arm], {"dimensions": 6})
-    bowl = Bowl.draw(setup, streams(2))
+    bowl = draw(setup, streams(2))
     counted = int(trial(setup, (2,), Services()).values["iterations"][0])
     curvatures, axes = np.linalg.eigh(bowl.matrix)
     first = axes.T @ bowl.start
@@ -107,7 +107,7 @@ def test_without_noise_the_measured_loss_is_that_of_the_method_itself() -> None:
         ARMS["noisy heavy ball"], {"steps": 50, "dimensions": 4, "candidates": 1, "repeats": 1}
     )
     values = trial(setup, (1,), Services()).values
-    bowl, best = Bowl.draw(setup, streams(1)), tuning(setup)
+    bowl, best = draw(setup, streams(1)), tuning(setup)
     curvatures, axes = np.linalg.eigh(bowl.matrix)
     first = axes.T @ bowl.start
     losses = [

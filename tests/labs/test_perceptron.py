@@ -13,7 +13,8 @@ import torch
 from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.labs.beginnings.perceptron import experiment
-from practicum.labs.beginnings.perceptron.experiment import ARMS, Setup, planted, trial
+from practicum.labs.beginnings.perceptron.experiment import ARMS, Setup, trial
+from practicum.labs.beginnings.perceptron.sets import planted
 from practicum.labs.lab import load, replaced
 from practicum.learning.perceptron_rule import margin
 

@@ -41,15 +41,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from practicum.data import load
 from practicum.engine.seeds import Streams, streams
 from practicum.engine.services import Measurements, Services
 from practicum.errors import PracticumError
 from practicum.evidence import Measure, bounded, exact, lower, ratio, slope
+from practicum.labs.beginnings.perceptron.sets import planted, two_classes
 from practicum.labs.figures import canvas, curves, dots, looks, style
 from practicum.labs.lab import Scale, setting
-from practicum.learning.perceptron_rule import Learned, learn, margin, turned
-from practicum.nn.perceptron import augment
+from practicum.learning.perceptron_rule import Learned, learn, margin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,13 +62,7 @@ DATA = ("digits",)
 
 ANSWERS = ("last", "pocket", "averaged", "least squares", "majority")
 # The made sets and their 1/gamma.
-MADE = {
-    "margin 1:5": 5.0,
-    "margin 1:10": 10.0,
-    "margin 1:20": 20.0,
-    "margin 1:50": 50.0,
-    "margin 1:100": 100.0,
-}
+MADE = {f"margin 1:{k}": float(k) for k in (5, 10, 20, 50, 100)}
 SEPARABLE = (*MADE, "digits")
 
 
@@ -192,7 +185,7 @@ SCALES = {
 
 def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurements:
     """Run one arm once for every seed."""
-    run = {"made": _made_set, "pair": _two_classes, "flipped": _flipped}[setup.task]
+    run = _flipped if setup.task == "flipped" else _converge
     rows = []
     for done, seed in enumerate(seeds):
         rows.append(run(setup, streams(seed)))
@@ -207,58 +200,21 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     )
 
 
-def planted(gamma: float, points: int, features: int, noise: np.random.Generator) -> Tensor:
-    """Draw turned augmented examples in the unit ball whose largest margin is exactly gamma.
-
-    Two of the examples are set so that a convex combination of them is gamma times the unit normal
-    of a plane; no plane can then do better than gamma, and this one does not do worse. Unlike in
-    `practicum.data.synthetic.separable`, planes need not go through the origin: the bias counts.
-
-    Returns:
-        [points, features + 1]
-
-    Raises:
-        PracticumError: the margin leaves no room for two classes inside the ball.
-    """
-    if not 0.0 < gamma <= 0.5:
-        raise PracticumError(f"a margin inside the unit ball is in (0, 0.5], not {gamma}")
-    bias = noise.uniform(-0.1, 0.1)
-    normal = noise.normal(size=features)
-    normal *= np.sqrt(1.0 - bias**2) / np.linalg.norm(normal)
-    across = noise.normal(size=features)
-    across -= (across @ normal) / (normal @ normal) * normal
-    across *= 0.2 / np.linalg.norm(across)
-    rows = []
-    for label in (1.0, -1.0):
-        weight = (1.0 + label * gamma * bias) / 2.0  # of this example in the combination
-        x = (label * gamma - bias) / (1.0 - bias**2) * normal + across / (2.0 * weight)
-        rows.append(label * np.append(x, 1.0))
-    # A hair more than gamma for the others keeps the margin at gamma despite rounding.
-    least = gamma * (1.0 + 1e-9)
-    while len(rows) < points:
-        x = noise.normal(size=features)
-        x *= noise.uniform() ** (1.0 / features) / np.linalg.norm(x)
-        score = x @ normal + bias
-        if abs(score) >= least:
-            rows.append(np.sign(score) * np.append(x, 1.0))
-    return torch.from_numpy(np.array(rows)[noise.permutation(points)])
+def _examples(setup: Setup, random: Streams) -> tuple[Tensor, Tensor]:
+    flips = setup.flips if setup.task == "flipped" else 0.0
+    return two_classes(setup.data, setup.pair, setup.examples, flips, random.numpy("noise"))
 
 
-def _made_set(setup: Setup, random: Streams) -> dict[str, Any]:
-    z = planted(setup.gamma, setup.points, setup.features, random.numpy("noise"))
-    return _converge(z, random.order())
-
-
-def _two_classes(setup: Setup, random: Streams) -> dict[str, Any]:
-    return _converge(_examples(setup, random)[0], random.order())
-
-
-def _converge(z: Tensor, generator: torch.Generator) -> dict[str, Any]:
+def _converge(setup: Setup, random: Streams) -> dict[str, Any]:
     """Run the rule on a separable set until a pass has no mistake, or the bound is broken."""
+    if setup.task == "made":
+        z = planted(setup.gamma, setup.points, setup.features, random.numpy("noise"))
+    else:
+        z = _examples(setup, random)[0]
     known = margin(z)
     if not known.separable:
         raise PracticumError("no plane separates these two classes; the bound needs one that does")
-    run = learn(z, _shuffled(len(z), generator), passes=sys.maxsize, most_mistakes=known.bound)
+    run = learn(z, _shuffled(len(z), random.order()), passes=sys.maxsize, most_mistakes=known.bound)
     mistakes = float(sum(run.mistakes))
     return {
         "mistakes/bound": mistakes / known.bound,
@@ -299,34 +255,6 @@ def _filled(run: Learned, curve: Sequence[float], passes: int) -> list[float]:
 def _shuffled(n: int, generator: torch.Generator) -> Callable[[], Tensor]:
     """Draw a new order of visiting for each pass; the theorem holds for every order."""
     return lambda: torch.randperm(n, generator=generator)
-
-
-def _examples(setup: Setup, random: Streams) -> tuple[Tensor, Tensor]:
-    """Draw the training examples of one seed and flip labels; the test examples are the set's.
-
-    Returns:
-        turned augmented examples, training [n, d+1] and test [m, d+1].
-    """
-    if len(set(setup.pair)) != 2:
-        raise PracticumError(f"setting 'pair' is {setup.pair}; expected two different classes")
-    data, noise = load(setup.data), random.numpy("noise")
-    missing = [str(one) for one in setup.pair if one not in data.train[1].tolist()]
-    if missing:
-        raise PracticumError(f"{setup.data} has no class {missing[0]}; choose another pair")
-    train, test = (_turned_pair(part, setup.pair) for part in (data.train, data.test))
-    chosen = noise.permutation(len(train))[: setup.examples]
-    z = train[torch.from_numpy(chosen)]
-    if setup.task == "flipped":
-        flipped = noise.permutation(len(z))[: round(setup.flips * len(z))]
-        z[torch.from_numpy(flipped)] *= -1.0  # turning z over is flipping its label
-    return z, test
-
-
-def _turned_pair(part: Sequence[Tensor], pair: Sequence[int]) -> Tensor:
-    x, y = part[0], part[1]
-    chosen = (y == pair[0]) | (y == pair[1])
-    flat = x[chosen].flatten(1).double()
-    return turned(augment(flat), torch.where(y[chosen] == pair[1], 1.0, -1.0).double())
 
 
 def _error(plane: Tensor, test: Tensor) -> float:

@@ -43,11 +43,11 @@ from numpy.typing import NDArray
 from practicum.engine.seeds import Streams, streams
 from practicum.engine.services import Measurements, Services
 from practicum.evidence import Measure, ratio, slope
-from practicum.labs.figures import canvas, looks, mean_and_half_width, style
 from practicum.labs.lab import Scale, setting
+from practicum.labs.training.momentum.bowl import Bowl, noisy_end
+from practicum.labs.training.momentum.drawing import loss_over_noise, steps_over_condition
 from practicum.learning.momentum import (
     Tuning,
-    Vector,
     best_descent,
     best_heavy_ball,
     best_step_for,
@@ -67,6 +67,7 @@ DATA = ()
 CONDITIONS = (10.0, 100.0, 1000.0, 10000.0)
 DESCENT = {f"descent {k:.0f}": k for k in CONDITIONS}
 HEAVY = {f"heavy ball {k:.0f}": k for k in CONDITIONS}
+NOISY = ("noisy descent", "noisy heavy ball")
 FIXED = {f"fixed momentum {k:.0f}": k for k in CONDITIONS}
 
 
@@ -219,7 +220,7 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     """Run one arm once for every seed."""
     rows: list[dict[str, Any]] = []
     for done, seed in enumerate(seeds):
-        bowl = Bowl.draw(setup, streams(seed))
+        bowl = draw(setup, streams(seed))
         rows.append(_noisy(setup, bowl, streams(seed)) if setup.noisy else _quiet(setup, bowl))
         services.progress(done + 1, len(seeds))
         if services.poll is not None:
@@ -232,32 +233,9 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bowl:
-    """The quadratic f(w) = w A w / 2 of one seed, and where the descent starts.
-
-    Attributes:
-        matrix: [d, d] A, its curvatures between 1 / kappa and 1.
-        start: [d] the first w; the minimum is at zero.
-    """
-
-    matrix: NDArray[np.float64]
-    start: Vector
-
-    @classmethod
-    def draw(cls, setup: Setup, random: Streams) -> Bowl:
-        """Draw the directions of the axes and the start; curvatures are fixed by the setup."""
-        d, generator = setup.dimensions, random.numpy("initialisation")
-        # Q of a Gaussian matrix with the signs of R's diagonal is uniform over rotations.
-        q, r = np.linalg.qr(generator.normal(size=(d, d)))
-        axes = q * np.sign(np.diag(r))
-        curvatures = np.geomspace(1.0 / setup.condition, 1.0, d)
-        return cls(matrix=(axes * curvatures) @ axes.T, start=generator.normal(size=d))
-
-    def loss(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return f for any number of points [..., d]."""
-        value: NDArray[np.float64] = 0.5 * np.sum((w @ self.matrix) * w, axis=-1)
-        return value
+def draw(setup: Setup, random: Streams) -> Bowl:
+    """Return the bowl of one seed, the same axes and start in every arm."""
+    return Bowl.draw(setup.condition, setup.dimensions, random.numpy("initialisation"))
 
 
 def tuning(setup: Setup) -> Tuning:
@@ -287,7 +265,8 @@ def _noisy(setup: Setup, bowl: Bowl, random: Streams) -> dict[str, Any]:
     best = tuning(setup)
     candidates = best.alpha * 0.5 ** np.arange(setup.candidates)
     grid = np.broadcast_to(candidates, (len(setup.noises), setup.candidates))
-    chosen = candidates[_end(setup, bowl, best.beta, grid, random.numpy("order")).argmin(axis=1)]
+    tuned = _end(setup, bowl, best.beta, grid, random.numpy("order"))
+    chosen = candidates[tuned.argmin(axis=1)]
     measured = _end(setup, bowl, best.beta, chosen[:, None], random.numpy("noise"))[:, 0]
     loss = measured / float(bowl.loss(bowl.start))
     return {
@@ -301,74 +280,18 @@ def _noisy(setup: Setup, bowl: Bowl, random: Streams) -> dict[str, Any]:
 def _end(
     setup: Setup, bowl: Bowl, beta: float, alphas: NDArray[np.float64], noise: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the mean loss over the last tenth of the steps, for steps alphas [noises, candidates].
-
-    Every level of noise and every candidate meets the same draws, scaled.
-    """
-    d = setup.dimensions
-    scale = np.linalg.norm(bowl.matrix @ bowl.start) / np.sqrt(d) * np.array(setup.noises)
-    w = np.broadcast_to(bowl.start, (*alphas.shape, setup.repeats, d)).copy()
-    z = np.zeros_like(w)
-    total, last = np.zeros(w.shape[:2]), max(1, setup.steps // 10)
-    for step in range(setup.steps):
-        drawn = noise.normal(size=(setup.repeats, d))
-        gradient = w @ bowl.matrix + scale[:, None, None, None] * drawn
-        z = beta * z + gradient  # Eq. (2) of practicum.learning.momentum, all candidates at once
-        w = w - alphas[:, :, None, None] * z
-        if step >= setup.steps - last:
-            total += bowl.loss(w).mean(axis=2)
-    return total / last
+    noises, steps, repeats = setup.noises, setup.steps, setup.repeats
+    return noisy_end(bowl, beta, alphas, noises=noises, steps=steps, repeats=repeats, noise=noise)
 
 
 def figures(record: Record) -> dict[str, Figure]:
     """Draw steps over the condition number, and the loss over the noise."""
-    return {
-        "Steps to a millionth of the starting distance; grey, exponents 1 and 1/2": _steps(record),
-        "Loss after the same number of updates, each method with its tuned step (10⁻⁹ or less is "
-        "drawn at the lower edge)": _noise(record),
-    }
-
-
-def _steps(record: Record) -> Figure:
     families = {"gradient descent": DESCENT, "heavy ball": HEAVY, "momentum 0.9": FIXED}
-    figure, (ax,) = canvas()
-    with style():
-        for name, look in looks(list(families)).items():
-            arms = [arm for arm in families[name] if arm in record.arms]
-            if not arms:
-                continue
-            x = np.array([record.setups[arm]["condition"] for arm in arms])
-            seeds = np.stack([record.values("iterations", arm) for arm in arms])  # [arms, seeds]
-            ax.plot(x, seeds, linestyle="none", marker=".", markersize=3, color=look["color"])
-            ax.plot(x, mean_and_half_width(seeds.T)[0], label=name, markersize=5, **look)
-            if name != "momentum 0.9":
-                exponent = 1.0 if name == "gradient descent" else 0.5
-                guide = float(np.mean(seeds[0])) * (x / x[0]) ** exponent
-                ax.plot(x, guide, color="#808080", linewidth=3, alpha=0.4, zorder=0)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.set_xlabel("condition number κ")
-        ax.set_ylabel("iterations (steps)")
-        figure.legend(loc="outside upper left", ncols=3)
-    return figure
-
-
-def _noise(record: Record) -> Figure:
-    arms = [arm for arm in ("noisy descent", "noisy heavy ball") if arm in record.arms]
-    noises = np.asarray(record.steps("loss by noise"), dtype=float)
-    positive = noises[noises > 0]
-    # Zero has no place on a logarithmic axis: it is drawn a decade left of the weakest noise.
-    x = np.where(noises > 0, noises, (positive.min() if len(positive) else 1.0) / 10.0)
-    figure, (ax,) = canvas()
-    with style():
-        for arm, look in looks(arms).items():
-            values = np.log10(np.maximum(record.values("loss by noise", arm), 1e-9))
-            mean, half = mean_and_half_width(values)
-            ax.errorbar(x, mean, yerr=half, capsize=2.5, markersize=4, label=arm, **look)
-        ax.set_xscale("log")
-        ax.set_xticks(x, ["none" if one == 0 else f"{one:g}" for one in noises])
-        ax.minorticks_off()
-        ax.set_xlabel("length of the noise (first gradients)")
-        ax.set_ylabel("log10 of loss, end / start")
-        figure.legend(loc="outside upper left", ncols=2)
-    return figure
+    noisy = [arm for arm in NOISY if arm in record.arms]
+    return {
+        "Steps to a millionth of the starting distance; grey, exponents 1 and 1/2": (
+            steps_over_condition(record, {name: tuple(arms) for name, arms in families.items()})
+        ),
+        "Loss after the same number of updates, each method with its tuned step (10⁻⁹ or less is "
+        "drawn at the lower edge)": loss_over_noise(record, noisy),
+    }
