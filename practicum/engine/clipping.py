@@ -7,13 +7,14 @@ AutoClip remembers is a buffer of the state, so a checkpoint holds it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Clip(Protocol):
     """A clipping rule."""
 

@@ -128,14 +128,17 @@ class Drawn:
         """
         at, self.next = self.next, self.next + 1
         expected = self.draws[at] if at < len(self.draws) else None
-        # A lane's tensors may lie in memory in another order; the rehearsal's is the loop's.
-        if expected is None or replace(draw, stride=expected.stride) != expected:
+        # A lane's tensors may lie in memory in another order, or have another type under autocast;
+        # the rehearsal's are the loop's.
+        if expected is None or expected != replace(
+            draw, stride=expected.stride, dtype=expected.dtype
+        ):
             raise PracticumError(
                 f"draw {at + 1} of a step is {draw.kind} {draw.shape} in one call of the loss and "
                 f"{'missing' if expected is None else expected} in another; in lanes every step "
                 "must draw the same. Seeds that draw differently run seed by seed in workers"
             )
-        return self.tensors[at]
+        return self.tensors[at].to(draw.dtype)
 
 
 class LaneNoise:

@@ -163,6 +163,8 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
         warnings.filterwarnings("error", message=".*performance drop.*")
         try:
             module = make_fx(program)(*example)
+        except PracticumError as error:
+            raise PracticumError(f"{trail()}: {error}") from None
         except Exception as error:
             said = str(error).strip().split("\n")[0]
             raise PracticumError(

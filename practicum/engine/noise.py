@@ -7,12 +7,13 @@ lanes every lane draws from its own generator, outside the mapped program (see `
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+@runtime_checkable
 class Noise(Protocol):
     """What a step may draw; shapes are those of one seed."""
 

@@ -76,7 +76,6 @@ class Record:
             stem = f"{today or date.today():%Y-%m-%d}-{files.digest(body)[:4]}"
             path = free_folder(home, stem)
             files.make_folder(path / "trials")
-            files.remove_partial(path)
             # The copy comes first: protocol.json is what makes the folder a run.
             files.write_json(path / "protocol.copy.json", body)
             files.write_json(path / "protocol.json", body)

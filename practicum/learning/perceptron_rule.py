@@ -15,7 +15,7 @@ With z = y x^ (the augmented example, turned so that every score should be posit
 
 Equations 1 and 2 are in `practicum.nn.perceptron`.
 
-Shapes: n examples, d + 1 augmented features.
+Shapes: n examples, d features, D = d + 1 augmented features.
 
 Deviations from the papers:
     1. Visits that cause no change are skipped by looking ahead for the next mistake; the weights
@@ -64,13 +64,13 @@ class Learned:
         return self.mistakes[-1] == 0
 
 
-def turned(x: Float[Tensor, "n d+1"], y: Float[Tensor, " n"]) -> Float[Tensor, "n d+1"]:
+def turned(x: Float[Tensor, "n D"], y: Float[Tensor, " n"]) -> Float[Tensor, "n D"]:
     """Return z = y x^, whose scores are positive exactly where the answer is right."""
     return y[:, None] * x
 
 
 def learn(
-    z: Float[Tensor, "n d+1"],
+    z: Float[Tensor, "n D"],
     order: Callable[[], Int[Tensor, " n"]],
     *,
     passes: int,
@@ -147,7 +147,7 @@ class Margin:
         return (self.radius / self.gamma) ** 2 if self.separable else float("inf")  # Eq. (5)
 
 
-def margin(z: Float[Tensor, "n d+1"], *, tolerance: float = 1e-9) -> Margin:
+def margin(z: Float[Tensor, "n D"], *, tolerance: float = 1e-9) -> Margin:
     """Find the largest margin exactly, by an active-set method that knows nothing of the rule.
 
     The shortest w with w . z >= 1 for every z has |w| = 1 / gamma. As a least-distance problem it

@@ -159,9 +159,12 @@ class BatchNormMLP(nn.Module):
         if not deviation > 0:
             raise PracticumError(f"the deviation of the first weights is {deviation}; give more")
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, bias=not normalize)
-            for fan_in, fan_out in itertools.pairwise((inputs, *hidden))
+            nn.Linear(fan_in, fan_out) for fan_in, fan_out in itertools.pairwise((inputs, *hidden))
         )
+        if normalize:
+            for layer in self.layers:
+                # Built with it first: both kinds of network draw the same first weights.
+                layer.register_parameter("bias", None)
         self.norms = nn.ModuleList(
             BatchNorm(units) if normalize else nn.Identity() for units in hidden
         )

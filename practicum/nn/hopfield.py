@@ -71,7 +71,7 @@ class Hopfield(nn.Module):
 
     couplings: Tensor
 
-    def __init__(self, couplings: Float[Tensor, "n n"]) -> None:
+    def __init__(self, couplings: Float[Tensor, "n columns"]) -> None:
         super().__init__()
         if couplings.ndim != 2 or not torch.equal(couplings, couplings.T):
             raise PracticumError(

