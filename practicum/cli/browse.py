@@ -39,6 +39,8 @@ def list_labs(
             shown = entry.topic
         origin = "" if entry.origin == "practicum" else f"  [{entry.origin}]"
         typer.echo(f"  {entry.name:<{width}}  {entry.title} ({entry.year}){origin}")
+    for name, problem in catalogue.problems().items():
+        typer.echo(f"practicum: lab {name} cannot be read: {problem}", err=True)
     typer.echo("\n`practicum show LAB` tells more; `practicum run LAB` runs it.")
 
 

@@ -81,7 +81,7 @@ def _swaps_last_two(node: fx.Node) -> bool:
 
 
 def _transposed_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """(A B)^T = B^T A^T: a weight's gradient comes out in the weight's own layout."""
+    """Use (A B)^T = B^T A^T: a weight's gradient comes out in the weight's own layout."""
     product: Any = node.args[0] if node.args else None
     if not (_swaps_last_two(node) and _calls(product, aten.bmm.default) and _only(product)):
         return None
@@ -103,8 +103,15 @@ def _swap(graph: fx.Graph, node: fx.Node) -> fx.Node:
     return swapped
 
 
+def _uncopied(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """Skip the copy of a product that was made to undo its transposition."""
+    product: Any = node.args[0] if node.args else None
+    copied = _calls(node, aten.clone.default) and _calls(product, aten.bmm.default)
+    return product if copied and _only(product) else None
+
+
 def _add_to_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """A product and a sum in one call, as `F.linear` does it."""
+    """Make one call of a product and a sum, as `F.linear` does."""
     if not _calls(node, aten.add.Tensor) or node.kwargs:
         return None
     for product, bias in (node.args, node.args[::-1]):
@@ -124,6 +131,7 @@ def _add_to_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
 _REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
     _drop,
     _transposed_product,
+    _uncopied,
     _add_to_product,
 )
 

@@ -41,7 +41,9 @@ class Whole(nn.Module):
         """The networks by name."""
         return {name: self.get_submodule(f"part{i}") for i, name in enumerate(self.names)}
 
-    def forward(self, loss: Loss, batch: Batch, noise: Noise) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def forward(
+        self, loss: Loss, batch: Batch, noise: Noise
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and metrics of one seed's batch."""
         return loss(self.networks, batch, noise)
 
@@ -77,7 +79,7 @@ class Leaf:
     def split(self, tensor: Tensor) -> dict[str, Tensor]:
         """Return the parameters as views of the leaf, [lanes, *shape] each."""
         sizes = [shape.numel() for shape in self.shapes]
-        pieces = tensor.split([*sizes, self.width - sum(sizes)], dim=1)
+        pieces = torch.split(tensor, [*sizes, self.width - sum(sizes)], dim=1)
         lanes = len(tensor)
         return {
             name: piece.view(lanes, *shape)
@@ -223,5 +225,3 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and torch.equal(one, other)
     return not isinstance(one, PLAIN) or bool(one == other)
-
-

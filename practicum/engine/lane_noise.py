@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 from practicum.engine.seeds import Streams
 from practicum.errors import PracticumError
 
-Kind = Literal["normal", "uniform", "integers", "bernoulli", "dropout", "exponential", "permutation"]
+Kind = Literal[
+    "normal", "uniform", "integers", "bernoulli", "dropout", "exponential", "permutation"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class Draw:
         )
 
 
+@runtime_checkable
 class Taker(Protocol):
     """Where a draw comes from: made now (rehearsal), or made before the step (lanes).
 
@@ -244,10 +247,16 @@ def _fresh(taker: Taker, kind: Kind, size: tuple[int, ...], **made: Any) -> Tens
     )
 
 
-def _like(taker: Taker, kind: Kind, x: Tensor, **made: Any) -> Tensor:
-    if any(value is not None for key, value in made.items() if key != "argument"):
-        return _fresh(taker, kind, tuple(x.shape), **{"dtype": x.dtype, "device": x.device} | made)
-    like = torch.empty_like(x)
+def _like(
+    taker: Taker,
+    kind: Kind,
+    x: Tensor,
+    *,
+    dtype: torch.dtype | None = None,
+    device: Any = None,
+    argument: tuple[float, ...] = (),
+) -> Tensor:
+    like = torch.empty_like(x, dtype=dtype, device=device)
     return taker.take(
         Draw(
             kind=kind,
@@ -255,7 +264,7 @@ def _like(taker: Taker, kind: Kind, x: Tensor, **made: Any) -> Tensor:
             stride=like.stride(),
             dtype=like.dtype,
             device=str(like.device),
-            argument=made.get("argument", ()),
+            argument=argument,
         )
     )
 
@@ -335,7 +344,8 @@ def _gumbel_softmax(
     eps: float = 1e-10,
     dim: int = -1,
 ) -> Tensor:
-    gumbels = -_like(taker, "exponential", logits).log()
+    made = {"dtype": logits.dtype, "device": logits.device}
+    gumbels = -_fresh(taker, "exponential", tuple(logits.shape), **made).log()
     soft = ((logits + gumbels) / tau).softmax(dim)
     if not hard:
         return soft

@@ -21,6 +21,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from practicum.engine.lane_graph import tidy
+from practicum.engine.lane_level import level
 from practicum.engine.lane_layout import Leaf, Stacked, Whole
 from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneNoise, Recorder
 from practicum.engine.updates import Batch, Loss
@@ -172,6 +173,7 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
                 "(the loop path, which the planner chooses)"
             ) from error
     tidy(module)
+    level(module)
     return module
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -390,9 +389,7 @@ class Group:
 def _sum(total: list[Tensor | None], more: list[Tensor | None]) -> list[Tensor | None]:
     if not total:
         return more
-    return [
-        b if a is None else a if b is None else a + b for a, b in zip(total, more, strict=True)
-    ]
+    return [b if a is None else a if b is None else a + b for a, b in zip(total, more, strict=True)]
 
 
 def _tell_nobody(event: Event, metrics: Mapping[str, Any]) -> None:

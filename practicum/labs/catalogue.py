@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,34 +80,45 @@ class Entry:
         return self.path / "lesson.md"
 
 
-@cache
 def entries() -> tuple[Entry, ...]:
-    """Return every lab, ours and those of other packages, by topic and name.
+    """Return every lab that can be read, ours and those of other packages, by topic and name."""
+    return _all()[0]
 
-    Raises:
-        PracticumError: two labs have the same name, or a file lacks a part.
-    """
-    found = sorted(
-        (read(*one) for one in _sources()), key=lambda e: (TOPICS.index(e.topic), e.name)
-    )
-    for first, second in pairwise(found):
-        if first.name == second.name:
-            raise PracticumError(
-                f"two labs are named {first.name!r}: {first.module} and {second.module}"
-            )
-    return tuple(found)
+
+def problems() -> dict[str, str]:
+    """Return the labs that cannot be read, by name, and why; the others are not harmed."""
+    return dict(_all()[1])
 
 
 def find(name: str) -> Entry:
     """Return the lab of that name.
 
     Raises:
-        PracticumError: there is none; the near one is named.
+        PracticumError: there is none (the near one is named), or it cannot be read.
     """
+    if name in problems():
+        raise PracticumError(problems()[name])
     for entry in entries():
         if entry.name == name:
             return entry
     raise unknown("lab", name, [entry.name for entry in entries()])
+
+
+@cache
+def _all() -> tuple[tuple[Entry, ...], dict[str, str]]:
+    found: dict[str, Entry] = {}
+    wrong: dict[str, str] = {}
+    for file, module, origin in _sources():
+        name = file.parts[-2].replace("_", "-")
+        try:
+            if name in found:
+                raise PracticumError(
+                    f"two labs are named {name!r}: {found[name].module} is kept, {module} is not"
+                )
+            found[name] = read(file, module, origin)
+        except (PracticumError, SyntaxError) as error:
+            wrong[f"{name} of {origin}" if name in found else name] = str(error)
+    return tuple(sorted(found.values(), key=lambda e: (TOPICS.index(e.topic), e.name))), wrong
 
 
 def _sources() -> Iterator[tuple[Path, str, str]]:

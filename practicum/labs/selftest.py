@@ -19,6 +19,7 @@ from practicum.data import load
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.files import write_json
 from practicum.engine.fit import fit
+from practicum.engine.noise import GlobalNoise
 from practicum.engine.optimizers import Adam
 from practicum.engine.services import Services
 from practicum.evidence.selftest import aa_of, collect, power_of
@@ -43,7 +44,7 @@ def measure_of(seeds: Sequence[int]) -> NDArray[np.float64]:
         batch_size=BATCH,
         steps=STEPS,
         evaluate=lambda network, seed: {
-            "nats": cross_entropy(network, (x_test, y_test), None)  # type: ignore[arg-type]
+            "nats": cross_entropy(network, (x_test, y_test), GlobalNoise())
         },
         seeds=seeds,
         services=Services(arithmetic=Arithmetic(path="lanes", lane_group=LANES)),

@@ -37,6 +37,10 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     return {entry.name: smoke(entry, root) for entry in ENTRIES}
 
 
+def test_every_lab_can_be_read() -> None:
+    assert catalogue.problems() == {}
+
+
 @LABS
 def test_the_catalogue_tells_the_truth(entry: Entry) -> None:
     lab = load(entry.module)

@@ -402,7 +402,7 @@ def test_the_check_of_independence_rejects_an_optimizer_that_mixes_lanes(
 
 
 def test_an_optimizer_that_mixes_lanes_is_refused_by_name() -> None:
-    with pytest.raises(PracticumError, match="Adafactor.*not elementwise.*seed by seed"):
+    with pytest.raises(PracticumError, match=r"Adafactor.*not elementwise.*seed by seed"):
         train(recipe(spec=optimizers.Adafactor()), (0, 1), services("lanes"))
 
 
@@ -525,7 +525,7 @@ def test_what_cannot_run_in_lanes_is_named_and_the_loop_trains_it(
 
 def test_seeds_with_different_numbers_of_examples_are_refused() -> None:
     what = recipe(rows=lambda seed: torch.arange(30 + seed))
-    with pytest.raises(PracticumError, match="different numbers of training examples.*seed 1: 31"):
+    with pytest.raises(PracticumError, match=r"different numbers of training ex.*seed 1: 31"):
         train(what, (0, 1), services("lanes"))
 
 

@@ -1,8 +1,9 @@
-"""Would catch: a kind that mixes up its directions, supports on the wrong side of a margin, drops a
-diverged trial, invents a time for a censored run, or finds certainty where there is none.
+"""Would catch: a kind that mixes up its directions, supports on the wrong side of a margin, takes
+"no difference found" for equivalence, or counts the arms of a seed as independent trials.
 
-Every kind is shown supported, refuted and undecided on outcomes made for it. The statistics behind
-are tested in test_intervals.py, the adjustment over claims in test_judge.py.
+Every kind is shown supported, refuted and undecided on outcomes made for it (`sooner` in
+test_sooner.py; diverged trials and zero spread in test_hard_cases.py). The statistics behind are
+tested in test_intervals.py, the adjustment over claims in test_judge.py.
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from practicum import evidence
-from practicum.errors import PracticumError
 from practicum.evidence import Claim, Measure, Outcomes, Verdict
 
 ERROR = Measure("error", unit="%", better="lower", diverged=90.0)
-FIRM = Measure("firm", better="lower")  # declares no value for a diverged trial
 N = 12
 NOISE = np.random.default_rng(8).normal(0.0, 0.5, (4, N))
 
@@ -30,8 +29,7 @@ def verdict(claim: Claim, arms: Mapping[str, Any], **others: Any) -> Verdict:
     """Judge one claim about the measure it names, given arm -> array."""
     n = len(next(iter(arms.values())))
     values = {arm: {claim.measure: np.asarray(x)} for arm, x in arms.items()}
-    measures = [ERROR, FIRM, Measure("curve", better="lower"), Measure("gain", better="higher")]
-    return evidence.judge([claim], Outcomes(tuple(range(n)), values, **others), measures)[0]
+    return evidence.judge([claim], Outcomes(tuple(range(n)), values, **others), [ERROR])[0]
 
 
 def shifted(by: float, base: float = 8.0) -> dict[str, np.ndarray]:
@@ -175,6 +173,15 @@ def test_arms_of_one_seed_are_not_counted_as_independent_trials() -> None:
     assert found.verdict == "undecided"
 
 
+def test_a_seed_that_violates_a_bound_in_two_arms_counts_once() -> None:
+    claim = evidence.bounded("error", arms=["a", "b"], at_least=1.0, sentence="s")
+    arms = {"a": np.full(10, 2.0), "b": np.full(10, 2.0)}
+    arms["a"][4] = arms["b"][4] = 0.0
+    found = verdict(claim, arms)
+    assert found.effect == 1 / 10
+    assert "2 of 20 trials violate" in found.note
+
+
 def test_an_exact_value_holds_in_every_trial_or_is_refuted() -> None:
     claim = evidence.exact("error", "a", value=14.0, sentence="s")
     assert verdict(claim, {"a": np.array([14.0])}).verdict == "supported"
@@ -281,6 +288,9 @@ def test_an_order_has_the_largest_p_of_its_steps_and_its_interval_agrees() -> No
     assert found.low == pytest.approx(
         min(stats.ttest_1samp(d, 0).confidence_interval(0.95).low for d in steps)
     )
+    assert found.high == pytest.approx(
+        min(stats.ttest_1samp(d, 0).confidence_interval(1 - 0.05 / 2).high for d in steps)
+    )
     assert (found.verdict == "supported") == (found.low > 0)
 
 
@@ -311,231 +321,3 @@ def test_an_interaction_is_the_difference_of_differences(both: float, expected: 
     assert found.effect == pytest.approx(both - 7.0)
     assert found.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
     assert found.verdict == expected
-
-
-# --- sooner ----------------------------------------------------------------------------------
-
-
-def curve(reach: list[float], points: int = 10) -> np.ndarray:
-    """Curves that fall from 1 to 0 at step `reach` (of 1 .. points); inf: never."""
-    steps = np.arange(1, points + 1)
-    return np.array([np.where(steps >= at, 0.0, 1.0) for at in reach])
-
-
-def sooner(a: list[float], b: list[float], **options: Any) -> Verdict:
-    others = {key: options.pop(key) for key in ("diverged", "steps") if key in options}
-    claim = evidence.sooner("curve", "a", than="b", target=0.5, sentence="s", **options)
-    return verdict(claim, {"a": curve(a), "b": curve(b)}, **others)
-
-
-def test_sooner_is_supported_refuted_and_undecided_by_the_sign_test() -> None:
-    early, late = [2.0] * 10, [4.0, 5.0] * 5
-    found = sooner(early, late)
-    assert found.verdict == "supported"
-    assert found.p == pytest.approx(stats.binomtest(10, 10, 0.5).pvalue)
-    assert found.effect == pytest.approx((2 / 4 + 2 / 5) / 2)
-    assert sooner(late, early).verdict == "refuted"
-    assert sooner([2.0] * 5 + [6.0] * 5, [4.0] * 10).verdict == "undecided"
-
-
-def test_the_factor_asks_for_more_than_sooner() -> None:
-    assert sooner([2.0] * 10, [7.0] * 10, factor=1 / 3).verdict == "supported"
-    assert sooner([4.0] * 10, [7.0] * 10, factor=1 / 3).verdict == "refuted"
-
-
-def test_a_censored_run_counts_only_where_the_order_is_certain() -> None:
-    never = math.inf
-    # b never reaches the target: it is later than a for certain
-    assert sooner([3.0] * 10, [never] * 10).verdict == "supported"
-    assert sooner([never] * 10, [3.0] * 10).verdict == "refuted"
-    # both never: nothing is known
-    found = sooner([never] * 10, [never] * 10)
-    assert (found.verdict, found.p, found.low, found.high) == ("undecided", 1.0, 0.0, math.inf)
-    # a at 6 of 10, b censored: twice as fast? unknown, b may need 11 or 1000 steps
-    assert sooner([6.0] * 10, [never] * 10, factor=0.5).verdict == "undecided"
-    assert sooner([5.0] * 10, [never] * 10, factor=0.5).verdict == "supported"
-
-
-def test_a_budget_put_in_the_place_of_a_censored_time_would_refute_wrongly() -> None:
-    """The test of the test: 6/10 taken for the ratio would refute 'at most half the time'."""
-    found = sooner([6.0] * 10, [math.inf] * 10, factor=0.5)
-    naive = np.full(10, 6 / 10)
-    assert (naive > 0.5).all()
-    assert found.verdict == "undecided"
-    assert found.low == 0.0
-
-
-def test_the_censored_runs_are_counted_in_the_note() -> None:
-    found = sooner([2.0] * 9 + [math.inf], [4.0] * 10)
-    assert "1 of 10 of a, 0 of 10 of b" in found.note
-    assert "1 of 10 of a, 0 of 10 of b" in found.says
-
-
-def test_ties_on_the_grid_speak_for_neither_side() -> None:
-    found = sooner([4.0] * 10, [4.0] * 10)
-    assert (found.verdict, found.effect, found.p) == ("undecided", 1.0, 1.0)
-    assert sooner([1.0] * 3, [1.0] * 3, steps={"curve": [0.0, *range(1, 10)]}).effect == 1.0
-
-
-def test_the_median_interval_is_made_of_order_statistics() -> None:
-    found = sooner([1, 2, 3, 4, 5, 6, 7, 8, 9, 10.0], [10.0] * 10)
-    assert (found.low, found.high) == pytest.approx((0.2, 0.9))  # the 2nd and the 9th of ten
-    assert found.effect == pytest.approx(0.55)
-
-
-def test_a_target_may_be_what_the_other_arm_ends_with() -> None:
-    fast = np.array([[1.0, 0.5, 0.2, 0.1]] * 8)
-    slow = np.array([[1.0, 0.8, 0.6, 0.5]] * 8)
-    claim = evidence.sooner("curve", "a", than="b", sentence="s")
-    assert verdict(claim, {"a": fast, "b": slow}).effect == pytest.approx(2 / 4)
-
-
-def test_a_rising_measure_is_reached_from_below() -> None:
-    claim = evidence.sooner("gain", "a", than="b", target=0.5, sentence="s")
-    found = verdict(claim, {"a": 1 - curve([2.0] * 8), "b": 1 - curve([8.0] * 8)})
-    assert (found.verdict, found.effect) == ("supported", 0.25)
-
-
-def test_a_run_that_diverged_has_not_reached_its_target() -> None:
-    lost = {"a": np.arange(10) == 0}
-    assert sooner([2.0] * 10, [4.0] * 10, diverged=lost).diverged == 1
-    lost = {"a": np.ones(10, dtype=bool)}
-    assert sooner([2.0] * 10, [4.0] * 10, diverged=lost).verdict == "refuted"
-
-
-# --- diverged trials, zero spread, skew --------------------------------------------------------
-
-
-def test_a_diverged_trial_counts_with_its_declared_value_and_is_reported() -> None:
-    arms = shifted(1.0)
-    lost = np.zeros(N, dtype=bool)
-    lost[3] = True
-    claim = evidence.lower("error", "a", than="b", sentence="s")
-    found = verdict(claim, arms, diverged={"a": lost})
-    replaced = np.where(lost, 90.0, arms["a"])
-    assert found.diverged == 1
-    assert found.effect == pytest.approx((replaced - arms["b"]).mean())
-    assert found.n == N  # it has not vanished
-    assert "1 trials diverged" in found.says
-
-
-def test_a_number_that_is_not_finite_is_a_diverged_trial() -> None:
-    arms = shifted(1.0)
-    arms["a"][0], arms["a"][1] = math.nan, math.inf
-    found = verdict(evidence.lower("error", "a", than="b", sentence="s"), arms)
-    assert found.diverged == 2
-
-
-ALL_KINDS: list[Claim] = [
-    evidence.lower("firm", "a", than="b", sentence="s"),
-    evidence.equivalent("firm", "a", to="b", within=9, sentence="s"),
-    evidence.ratio("firm", "a", to="b", at_most=9, sentence="s"),
-    evidence.slope("firm", over={"a": 1, "b": 2}, at_most=9, sentence="s"),
-    evidence.ordered("firm", rising=["a", "b"], sentence="s"),
-    evidence.share("firm", "a", value_at_most=99, at_least=0.5, sentence="s"),
-    evidence.bounded("firm", arms=["a", "b"], at_most=99, sentence="s"),
-    evidence.exact("firm", "a", value=1, tolerance=99, sentence="s"),
-]
-
-
-@pytest.mark.parametrize("claim", ALL_KINDS, ids=lambda claim: claim.kind)
-def test_without_a_declared_value_a_diverged_trial_leaves_every_claim_undecided(
-    claim: Claim,
-) -> None:
-    arms = shifted(1.0)
-    decided = verdict(claim, arms)
-    assert decided.verdict != "undecided" or claim.kind == "bounded"
-    lost = {"a": np.arange(N) == 5}
-    found = verdict(claim, arms, diverged=lost)
-    assert found.verdict == "undecided"
-    assert found.diverged == 1
-    assert "declares no value for diverged trials" in found.note
-    assert "cannot be judged" in found.says
-
-
-def test_a_counterexample_refutes_even_beside_a_diverged_trial() -> None:
-    arms = {"a": np.array([1.0, 200.0, 1.0])}
-    lost = {"a": np.array([True, False, False])}
-    bound = evidence.bounded("firm", arms=["a"], at_most=99, sentence="s")
-    assert verdict(bound, arms, diverged=lost).verdict == "refuted"
-    value = evidence.exact("firm", "a", value=1, sentence="s")
-    assert verdict(value, arms, diverged=lost).verdict == "refuted"
-
-
-def test_zero_spread_gives_a_width_of_zero_and_a_p_that_still_depends_on_n() -> None:
-    claim = evidence.lower("error", "a", than="b", sentence="s")
-    for n, expected in ((5, "undecided"), (6, "supported")):
-        found = verdict(claim, {"a": np.full(n, 0.1), "b": np.full(n, 0.3)})
-        assert found.low == found.high == pytest.approx(-0.2)
-        assert found.p == 2.0 ** (1 - n)
-        assert found.verdict == expected
-        assert "no width" in found.note
-    same = verdict(claim, {"a": np.ones(20), "b": np.ones(20)})
-    assert (same.verdict, same.p, same.effect) == ("undecided", 1.0, 0.0)
-
-
-def test_two_equal_differences_of_a_coarse_measure_are_not_certainty() -> None:
-    """With p = 0 for zero spread, arms that differ by luck alone would get a verdict."""
-    rng = np.random.default_rng(0)
-    claim = evidence.lower("error", "a", than="b", sentence="s")
-    wrong = 0
-    for _ in range(200):
-        a, b = rng.integers(0, 2, (2, 2)) / 10  # two seeds, errors on ten images
-        wrong += verdict(claim, {"a": a, "b": b}).verdict != "undecided"
-    assert wrong == 0
-
-
-def test_one_seed_decides_nothing_that_is_estimated() -> None:
-    found = verdict(evidence.lower("error", "a", than="b", sentence="s"), {"a": [1.0], "b": [2.0]})
-    assert (found.verdict, found.low, found.high) == ("undecided", -math.inf, math.inf)
-    assert "one seed" in found.note
-
-
-def test_skewed_differences_are_flagged_in_the_verdict() -> None:
-    d = np.array([0.1, 0.2, 0.1, 0.15, 0.2, 0.1, 0.12, 0.18, 0.1, 6.0])
-    found = verdict(
-        evidence.higher("error", "a", than="b", sentence="s"), {"a": 1 + d, "b": np.ones(10)}
-    )
-    assert found.skewed
-    assert found.skewness == pytest.approx(stats.skew(d, bias=False))
-    assert "skewed" in found.says
-    assert not verdict(evidence.lower("error", "a", than="b", sentence="s"), shifted(1)).skewed
-
-
-# --- claims that make no sense -----------------------------------------------------------------
-
-BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (evidence.lower, dict(arm="a", than="a"), "compares an arm with itself"),
-    (evidence.lower, dict(arm="a", than="b", by=math.nan), "finite"),
-    (evidence.lower, dict(arm="a", than="b", matters=0.0), "more than zero"),
-    (evidence.lower, dict(arm="a", than="b", sentence=" "), "no sentence"),
-    (evidence.equivalent, dict(arm="a", to="b", within=0.0), "more than zero"),
-    (evidence.ratio, dict(arm="a", to="b"), "at_least or at_most"),
-    (evidence.ratio, dict(arm="a", to="b", at_least=-1.0), "more than zero"),
-    (evidence.ratio, dict(arm="a", to="b", at_least=2.0, at_most=1.0), "not below"),
-    (evidence.ratio, dict(arm="a", to="b", at_least=2.0, matters=0.9), "factor above 1"),
-    (evidence.bounded, dict(arms=[], at_most=1.0), "no arm"),
-    (evidence.bounded, dict(arms=["a"]), "at_least or at_most"),
-    (evidence.bounded, dict(arms=["a"], at_most=1.0, rare=1.0), "rare is a share"),
-    (evidence.share, dict(arm="a", at_least=0.5), "value_at_least or value_at_most"),
-    (evidence.share, dict(arm="a", value_at_most=1.0), "at_least or at_most"),
-    (evidence.share, dict(arm="a", value_at_most=1.0, at_least=1.0), "cannot be tested"),
-    (evidence.slope, dict(over={"a": 1.0}, at_most=1.0), "two different settings"),
-    (evidence.slope, dict(over={"a": 0.0, "b": 1.0}, log_x=True, at_most=1.0), "more than zero"),
-    (evidence.slope, dict(over={"a": 0.0, "b": 1.0}), "at_least or at_most"),
-    (evidence.ordered, dict(rising=["a"]), "two arms"),
-    (evidence.ordered, dict(), "rising or as falling"),
-    (evidence.interaction, dict(neither="a", first="b", second="c", both="d"), "at_least"),
-    (evidence.sooner, dict(arm="a", than="b", factor=0.0), "more than zero"),
-    (evidence.sooner, dict(arm="a", than="b", matters=1.0), "factor above 1"),
-    (evidence.exact, dict(arm="a", value=1.0, tolerance=-1.0), "negative"),
-    (evidence.exact, dict(arm="a", value=math.inf), "finite"),
-]
-
-
-@pytest.mark.parametrize(("make", "options", "message"), BAD)
-def test_a_claim_that_makes_no_sense_is_refused_when_it_is_stated(
-    make: Any, options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(PracticumError, match=message):
-        make("error", **{"sentence": "s", **options})

@@ -175,7 +175,7 @@ def test_alone_a_claim_is_decided_exactly_where_its_interval_lies_on_one_side(
 ) -> None:
     found = one(lower(by), a=data[0], b=data[1])
     if found.low == found.high:
-        return  # without spread the sign test decides (test_claim_kinds.py)
+        return  # without spread the sign test decides (test_hard_cases.py)
     expected = "undecided"
     if found.high < -by:
         expected = "supported"

@@ -122,6 +122,25 @@ def test_every_kind_that_estimates_says_how_many_seeds_it_needs(claim: evidence.
     assert found.seeds_needed > 8
 
 
+def test_equivalence_and_order_share_the_misses_among_their_tests() -> None:
+    """Two one-sided tests, or k - 1 steps, must all reject: each may miss its part of 20 %."""
+    rng = np.random.default_rng(3)
+    arms = dict(zip("abc", rng.normal(9.0, 1.0, (3, 8)), strict=True))
+    peer = TTestPower()
+
+    def limit(d: np.ndarray) -> float:
+        return math.sqrt(7 * d.var(ddof=1) / stats.chi2.ppf(0.05, 7))
+
+    same = evidence.equivalent("error", "a", to="b", within=0.2, sentence="s")
+    n = peer.solve_power(0.2 / limit(arms["a"] - arms["b"]), alpha=0.05, power=0.9)
+    assert judged([same], **arms)[0].seeds_needed == math.ceil(n)
+    order = evidence.ordered("error", rising="abc", matters=0.3, sentence="s")
+    found = judged([order], **arms)[0]
+    wide = max(limit(arms["b"] - arms["a"]), limit(arms["c"] - arms["b"]))
+    n = peer.solve_power(0.3 / wide, alpha=0.05, power=0.9)
+    assert (found.verdict, found.seeds_needed) == ("undecided", math.ceil(n))
+
+
 def test_sooner_says_how_many_seeds_it_needs() -> None:
     rng = np.random.default_rng(5)
     reach = rng.integers(2, 9, (2, 8))

@@ -141,7 +141,7 @@ def test_the_paper_computed_number_by_number_gives_the_same(shape: tuple[int, ..
         m = len(values)
         mu = sum(values) / m
         variance = sum((one - mu) ** 2 for one in values) / m
-        gamma, beta = float(ours.gamma[c]), float(ours.beta[c])
+        gamma, beta = ours.gamma.tolist()[c], ours.beta.tolist()[c]
         expected = [gamma * (one - mu) / math.sqrt(variance + 1e-5) + beta for one in values]
         assert y.transpose(0, 1)[c].flatten().tolist() == pytest.approx(expected, abs=1e-12)
         assert float(ours.running_mean[c]) == pytest.approx(0.1 * mu)

@@ -1,0 +1,1 @@
+"""Vision: networks that know that images are images."""
