@@ -71,7 +71,11 @@ def level(module: fx.GraphModule) -> None:
                 node.args = (node.target, *node.args)
                 node.target = _CHANNELS[node.args[0]]
             continue
-        if node.op != "call_function" or not isinstance(value, Tensor) or value.device.type != "cpu":
+        if (
+            node.op != "call_function"
+            or not isinstance(value, Tensor)
+            or value.device.type != "cpu"
+        ):
             continue
         if node.target in _SUMS and _lanes_inside(node.args[0].meta["val"]):
             node.args = (node.target, *node.args)
@@ -111,9 +115,7 @@ def level_sum(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return result
 
 
-def level_elementwise(
-    function: Any, strides: tuple[int, ...], *args: Any, **kwargs: Any
-) -> Tensor:
+def level_elementwise(function: Any, strides: tuple[int, ...], *args: Any, **kwargs: Any) -> Tensor:
     """Apply an elementwise function to tensors that are filled up to whole blocks.
 
     Args:

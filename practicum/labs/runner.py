@@ -113,7 +113,7 @@ def run(
     """
     listener = listener or Listener()
     lab, description = prepare(request)
-    workers = workers or cores()
+    workers = workers or (1 if request.scale == "smoke" else cores())
     request_sha256 = request_digest(description)
     found = None if fresh else find(root, lab.name, request_sha256, may_continue)
     if found is not None and found.state == "finished":
