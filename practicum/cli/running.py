@@ -196,12 +196,12 @@ class Display:
     def progress(self, progress: Progress) -> None:
         """Show how far the run is."""
         self.last = progress
-        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        left = f"{clock(progress.seconds_left)} left" if progress.seconds_left else ""
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.done, left=left)
         elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES or progress.done == progress.of:
             self._told = time.monotonic()
-            self.say(f"  {progress.done} of {progress.of} trials ({progress.trial}); {left}")
+            self.say(f"  {progress.done} of {progress.of} trials ({progress.trial}) {left}")
 
     def kept(self) -> str:
         """Say what an interrupted run has kept."""

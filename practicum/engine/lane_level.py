@@ -124,7 +124,8 @@ def level_elementwise(function: Any, strides: tuple[int, ...], *args: Any, **kwa
         args: its arguments.
         kwargs: its named arguments.
     """
-    shape = torch.broadcast_shapes(*(one.shape for one in args if isinstance(one, Tensor)))
+    tensors = torch.broadcast_tensors(*(one for one in args if isinstance(one, Tensor)))
+    shape = tensors[0].shape
     numel = math.prod(shape)
 
     def fill(one: Any) -> Any:

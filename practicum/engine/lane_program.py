@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from practicum.engine.lane_graph import tidy
-from practicum.engine.lane_level import level
 from practicum.engine.lane_layout import Leaf, Stacked, Whole
+from practicum.engine.lane_level import level
 from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneNoise, Recorder
+from practicum.engine.lane_tape import record
 from practicum.engine.updates import Batch, Loss
 from practicum.errors import PracticumError
 
@@ -163,7 +163,7 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
     with _trail(whole) as trail, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*performance drop.*")
         try:
-            module = make_fx(program)(*example)
+            module = record(program, example)
         except PracticumError as error:
             raise PracticumError(f"{trail()}: {error}") from None
         except Exception as error:
@@ -174,6 +174,8 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
             ) from error
     tidy(module)
     level(module)
+    for node in module.graph.nodes:
+        node.meta.clear()  # the recorded tensors
     return module
 
 

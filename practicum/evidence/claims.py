@@ -177,6 +177,7 @@ def number(value: float, width: float | None = None) -> str:
     """
     if math.isinf(value):
         return "\N{MINUS SIGN}\N{INFINITY}" if value < 0 else "\N{INFINITY}"
+    value = value or 0.0  # a negative zero is a zero
     text = f"{value:.3g}"
     if width and math.isfinite(width) and 1e-6 < width < 1e4:
         text = f"{value:.{max(0, 1 - math.floor(math.log10(width)))}f}"

@@ -122,7 +122,8 @@ def _says(
         small = "p < 0.001" if adjusted < 0.001 else f"p = {adjusted:.3f}"
         parts.append(f"Holm-adjusted {small}")
     if finding.diverged:
-        parts.append(f"{finding.diverged} trials diverged")
+        trials = "trial" if finding.diverged == 1 else "trials"
+        parts.append(f"{finding.diverged} {trials} diverged")
     text = ", ".join(parts)
     if finding.note:
         text += f"; {finding.note}"

@@ -4,9 +4,9 @@ Paper: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to docum
 Proceedings of the IEEE 86 (1998) 2278-2324, section II.B and figure 2.
 
 Equations (the paper's (5) and (6); the others are its text in symbols):
-    a_i = sum_j w_ij x_j + b_i                               (5) with shared, local weights in C1, C3
-    x_i = A tanh(S a_i),  A = 1.7159, S = 2/3                (6) squashing, after every layer up to F6
-    a   = w (x_1 + x_2 + x_3 + x_4) + b                      subsampling S2, S4: one w and b a map
+    a_i = sum_j w_ij x_j + b_i                               (5) in C1, C3 shared and local
+    x_i = A tanh(S a_i),  A = 1.7159, S = 2/3                (6) after every layer up to F6
+    a   = w (x_1 + x_2 + x_3 + x_4) + b                      S2, S4: one w and one b a map
 
 Layers for 32 x 32 inputs, with the paper's counts of trainable numbers:
     C1  6 maps 28 x 28, kernels 5 x 5                        156
@@ -24,9 +24,10 @@ Deviations:
        Here they are weighted sums, K logits: 84 K + K more numbers.
     2. Weights start as torch.nn's layers do: uniform, bound 1/sqrt(fan-in). The paper's bound is
        2.4/fan-in. A subsampling coefficient starts at 1/4, so that S2 and S4 begin as averages.
-    3. `kernel`, `padding` and the input's side are settings, for smaller images than the paper's.
-    4. `modern=True` is what the network has become: the maximum in place of the subsampling, without
-       w and b; max(0, a) in place of (6); every map of C3 sees all of S2.
+    3. For smaller images than the paper's, the input's side, `kernel` and `padding` are settings,
+       and `enlarge` repeats every pixel in both directions first.
+    4. `modern=True` is what the network has become: the maximum in place of the subsampling,
+       without w and b; max(0, a) in place of (6); every map of C3 sees all of S2.
 
 Cost at 32 x 32: about 0.34 million multiplications an example (0.42 with `modern`).
 """
@@ -116,6 +117,7 @@ class LeNet5(nn.Module):
         kernel: side of the kernels of C1 and C3.
         padding: rows and columns of `background` added at each border (the paper's 28 x 28
             digits lie in 32 x 32).
+        enlarge: how often each pixel is repeated in each direction, before the padding.
         background: value of the added pixels.
         modern: maximum, rectified units and a fully connected C3 (deviation 4).
 
@@ -130,18 +132,21 @@ class LeNet5(nn.Module):
         *,
         kernel: int = 5,
         padding: int = 2,
+        enlarge: int = 1,
         background: float = 0.0,
         modern: bool = False,
     ) -> None:
         super().__init__()
         self.padding, self.background, self.modern = padding, background, modern
-        size = side + 2 * padding
+        self.enlarge = enlarge
+        size = side * enlarge + 2 * padding
         for _ in range(2):
             size -= kernel - 1
             if size < 2 or size % 2:
                 raise PracticumError(
-                    f"images of {side} x {side} with kernels {kernel} and padding {padding} give "
-                    f"maps of side {size}, which cannot be halved; change kernel or padding"
+                    f"images of {side} x {side}, enlarged {enlarge} times, with padding {padding} and "
+                    f"kernels {kernel} give maps of side {size}, which cannot be halved; change "
+                    "enlarge, padding or kernel"
                 )
             size //= 2
         self.c1 = nn.Conv2d(1, 6, kernel)
@@ -157,7 +162,8 @@ class LeNet5(nn.Module):
         f = torch.relu if self.modern else squash
         # The maximum needs no nonlinearity of its own: it commutes with max(0, a).
         after_pool = nn.Identity() if self.modern else squash
-        u = F.pad(x, [self.padding] * 4, value=self.background)
+        u = x if self.enlarge == 1 else F.interpolate(x, scale_factor=self.enlarge)
+        u = F.pad(u, [self.padding] * 4, value=self.background)
         u = f(self.c1(u))
         u = after_pool(self.s2(u))
         u = f(self.c3(u))

@@ -48,7 +48,7 @@ def publish(lab: str, results: Path, runs: Path) -> bool:
     began = time.monotonic()
 
     def say(progress: runner.Progress) -> None:
-        left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         print(f"  {lab}: {progress.done} of {progress.of} trials{left}", flush=True)
 
     record = runner.run(request, runs, listener=runner.Listener(progress=say))
