@@ -124,8 +124,10 @@ def level_elementwise(function: Any, strides: tuple[int, ...], *args: Any, **kwa
         args: its arguments.
         kwargs: its named arguments.
     """
-    tensors = torch.broadcast_tensors(*(one for one in args if isinstance(one, Tensor)))
-    shape = tensors[0].shape
+    shape: tuple[int, ...] = ()
+    for one in args:
+        if isinstance(one, Tensor):
+            shape = torch.broadcast_shapes(shape, one.shape)  # type: ignore[no-untyped-call]
     numel = math.prod(shape)
 
     def fill(one: Any) -> Any:

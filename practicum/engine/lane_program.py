@@ -1,8 +1,8 @@
 """One update's losses and gradients for all lanes, as one traced program.
 
 The loss of one seed is mapped over the lanes (`torch.func.vmap`), its gradient taken outside the
-map, and both traced once for each shape of batch into a list of batched tensor operations: what
-vmap, autograd and Python cost is paid once, not every step. A loss must therefore be a pure
+map, and both recorded once for each shape of batch as a list of batched tensor operations: what
+vmap, autograd and modules cost is paid once, not every step. A loss must therefore be a pure
 function of (networks, batch, noise): it is not called again.
 """
 

@@ -132,9 +132,7 @@ def plan(
             found = _time(trial, setups, seeds[:group], replace(services, arithmetic=lanes))
         except PracticumError as problem:
             why = f"the loop, because lanes are impossible: {problem}"
-            return Plan(
-                arithmetic=reference, workers=workers, reason=why, timings=tuple(timings)
-            )
+            return Plan(arithmetic=reference, workers=workers, reason=why, timings=tuple(timings))
         if found is not None:
             timings.append(_timing(f"lanes of {group}", found, group, len(seeds), workers))
             if timings[-1].total < min(best.total, CLEARLY * timings[0].total):

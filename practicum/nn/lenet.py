@@ -144,7 +144,7 @@ class LeNet5(nn.Module):
             size -= kernel - 1
             if size < 2 or size % 2:
                 raise PracticumError(
-                    f"images of {side} x {side}, enlarged {enlarge} times, with padding {padding} and "
+                    f"images of {side} x {side}, enlarged {enlarge} times, padding {padding} and "
                     f"kernels {kernel} give maps of side {size}, which cannot be halved; change "
                     "enlarge, padding or kernel"
                 )

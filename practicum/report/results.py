@@ -24,6 +24,7 @@ from practicum.report import published
 from practicum.report.results_table import write_table
 
 SCALE = "full"
+LINES = 20  # progress reports of one lab
 
 
 def stale(request: Request, path: Path) -> bool:
@@ -48,6 +49,8 @@ def publish(lab: str, results: Path, runs: Path) -> bool:
     began = time.monotonic()
 
     def say(progress: runner.Progress) -> None:
+        if progress.done * LINES // progress.of == (progress.done - 1) * LINES // progress.of:
+            return
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         print(f"  {lab}: {progress.done} of {progress.of} trials{left}", flush=True)
 

@@ -24,6 +24,7 @@ from practicum.engine import lanes, optimizers
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.clipping import AutoClip, ClipNorm
 from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneGenerators, LaneNoise, Recorder
+from practicum.engine.lane_tape import record
 from practicum.engine.lanes import Group, lanes_problem, train_lanes
 from practicum.engine.noise import GlobalNoise, Noise
 from practicum.engine.schedules import Cosine
@@ -392,6 +393,69 @@ def test_a_seed_has_the_same_bits_in_any_company_and_position(
     check_independence(recipe(spec=spec, update={"clip": AutoClip(percentile=40)}))
 
 
+def chain(*parts: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(*(part() for part in parts))
+
+
+ODD_SIZES = {  # whose numbers lie anywhere in a cache line, and end in the middle of a register
+    "batch norm": network,
+    "convolution": Convolution,
+    "attention": Attention,
+    "sigmoid": chain(lambda: nn.Linear(D, 13), nn.Sigmoid, lambda: nn.Linear(13, K)),
+    "GELU": chain(
+        lambda: nn.Linear(D, 7), nn.GELU, lambda: nn.LayerNorm(7), nn.SiLU, lambda: nn.Linear(7, K)
+    ),
+    "images": chain(
+        lambda: nn.Unflatten(1, (1, 2, 3)),
+        lambda: nn.Conv2d(1, 5, 2, padding=1),
+        lambda: nn.BatchNorm2d(5),
+        nn.ELU,
+        lambda: nn.Conv2d(5, 7, 3, padding=1),
+        lambda: nn.AdaptiveAvgPool2d(1),
+        nn.Flatten,
+        nn.Softplus,
+        lambda: nn.Linear(7, K),
+    ),
+    "group norm": chain(
+        lambda: nn.Linear(D, 9), lambda: nn.GroupNorm(3, 9), nn.Mish, lambda: nn.Linear(9, K)
+    ),
+}
+
+
+def moved_lanes_keep_their_bits(build: Callable[[], nn.Module]) -> bool:
+    group = Group(
+        recipe(build, data=(X.float(), Y)), range(5), 5, services("lanes", precision="float32")
+    )
+    order = torch.tensor([2, 0, 3, 1, 4])
+    same = True
+    for _ in range(3):  # the third batch is the small one
+        batch = group.batches.next()
+        program = group.program(0, group.updates[0], batch, batch)
+        group.noise.fill(program.draws, program.memory)
+        given = [
+            *(leaf.detach() for leaf in group.stacked.leaves),
+            *group.stacked.others.values(),
+            *batch,
+            *program.memory,
+        ]
+        here = program.run(*(one.clone() for one in given))
+        there = program.run(*(one[order] for one in given))
+        same &= all(
+            torch.equal(a[order], b) for a, b in zip(here, there, strict=True) if a is not None
+        )
+    return same
+
+
+@pytest.mark.parametrize("build", ODD_SIZES.values(), ids=ODD_SIZES)
+def test_a_lane_s_bits_do_not_depend_on_its_position(build: Callable[[], nn.Module]) -> None:
+    assert moved_lanes_keep_their_bits(build)
+
+
+def test_the_numbers_are_right_also_where_operands_are_padded() -> None:
+    for build in ODD_SIZES.values():
+        check_against_loop(recipe(build, optimizers.SGD(lr=0.3)), seeds=(3, 4))
+
+
 def test_the_check_of_independence_rejects_an_optimizer_that_mixes_lanes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -628,6 +692,31 @@ def test_a_large_weight_s_gradient_needs_no_copy() -> None:
     alone = [leaf.names for leaf in group.stacked.plan if len(leaf.names) == 1]
     assert alone == [("part0.4.weight",), ("part0.4.bias",), ("part0.6.weight",)]
     assert all(leaf.width % 64 == 0 for leaf in group.stacked.plan)
+
+
+def test_a_recorded_program_computes_with_new_numbers_and_the_tensors_it_closes_over() -> None:
+    outside = torch.tensor([1.0, 2.0])
+
+    def function(x: Tensor) -> tuple[Tensor, None]:
+        literal = torch.tensor([3.0, 4.0])
+        literal += x  # a literal is a new one in every run
+        return literal * outside + torch.zeros(2), None
+
+    program = record(function, [torch.zeros(2)])
+    for x in (torch.tensor([5.0, 6.0]), torch.tensor([7.0, -1.0])):
+        assert torch.equal(program(x)[0], (torch.tensor([3.0, 4.0]) + x) * outside)
+    outside.add_(1)
+    assert program(torch.zeros(2))[0].tolist() == [6.0, 12.0]
+
+
+def test_a_tensor_computed_out_of_the_recorder_s_sight_is_refused() -> None:
+    def function(x: Tensor) -> tuple[Tensor]:
+        doubled = x * 2
+        hidden = torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(doubled))
+        return (hidden + 1,)
+
+    with pytest.raises(PracticumError, match="out of sight"):
+        record(function, [torch.ones(3)])
 
 
 @pytest.mark.soak

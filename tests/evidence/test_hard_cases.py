@@ -46,7 +46,7 @@ def test_a_diverged_trial_counts_with_its_declared_value_and_is_reported() -> No
     assert found.diverged == 1
     assert found.effect == pytest.approx((replaced - arms["b"]).mean())
     assert found.n == N  # it has not vanished
-    assert "1 trials diverged" in found.says
+    assert "1 trial diverged" in found.says
 
 
 def test_a_number_that_is_not_finite_is_a_diverged_trial() -> None:

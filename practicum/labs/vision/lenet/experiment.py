@@ -57,6 +57,7 @@ from torch import Tensor, nn
 from practicum.data import load
 from practicum.engine.fit import fit
 from practicum.engine.optimizers import SGD
+from practicum.engine.schedules import LinearDecay
 from practicum.engine.seeds import streams
 from practicum.engine.services import Measurements, Services
 from practicum.errors import PracticumError
@@ -102,7 +103,7 @@ class Setup:
     kernel: int = setting(5, "side of the kernels", unit="pixels", paper=5, low=1)
     padding: int = setting(2, "border around the image", unit="pixels", paper=2, low=0)
     enlarge: int = setting(2, "how often the LeNets see each pixel, each way", paper=1, low=1)
-    rates: tuple[float, ...] = setting((0.03, 0.1), "learning rates tried, rising")
+    rates: tuple[float, ...] = setting((0.04, 0.12), "learning rates tried, rising; they fall to 0")
     momentum: float = setting(0.9, "heavy-ball momentum", low=0, high=0.999)
     batch_size: int = setting(32, "images an update", unit="images", paper=1, low=1)
     steps: int = setting(200, "updates at each number of images", unit="updates", low=1)
@@ -194,7 +195,7 @@ _MNIST = {
 SCALES = {
     "smoke": Scale(seeds=2, set={"steps": 3, "rates": (0.05,), "some": 100, "many": 100}),
     "quick": Scale(seeds=10),
-    "full": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 400}),
+    "full": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 600}),
     "paper": Scale(
         seeds=10,
         data="mnist",
@@ -265,6 +266,7 @@ def one_size(
             lambda: build(setup, side, classes),
             loss=cross_entropy,
             optimizer=SGD(lr=rate, momentum=setup.momentum),
+            schedule=LinearDecay(steps=setup.steps),
             data=data,
             rows=lambda seed: rows(seed)[0],
             batch_size=min(setup.batch_size, size),
