@@ -1,8 +1,8 @@
 """Choosing how to run, once, before the protocol is hashed.
 
 The reference is the loop on one thread in worker processes. Lanes give the same numbers to rounding
-and may be several times faster for small networks, or slower for large ones. So a few real steps of
-every arm are timed either way, on the trial itself; the faster way is taken if it is clearly faster.
+and may be several times faster for small networks, or slower for large ones. So a few real steps
+of every arm are timed either way, on the trial itself; lanes are taken if they are clearly faster.
 Resumed and repeated runs read the choice from the protocol and never plan again.
 """
 

@@ -75,7 +75,7 @@ def evidence(*, pairs: int, out: Path | None, say: Callable[[str], None]) -> boo
         torch.set_num_threads(before)
     false, found = aa_of(numbers), power_of(numbers)
     say(
-        f"A/A: {false.supported + false.refuted} false verdicts in {false.pairs} pairs of identical "
+        f"A/A: {false.supported + false.refuted} false verdicts in {false.pairs} pairs of equal "
         f"arms ({100 * false.rate:.2f} %, exact 95 % interval {100 * false.low:.2f} to "
         f"{100 * false.high:.2f} %; {false.supported} supported, {false.refuted} refuted): "
         f"{'passed' if false.passed else 'FAILED'}, the upper end may be {100 * false.limit:.1f} %"
@@ -97,7 +97,7 @@ def _record(pairs: int, false: dict[str, Any], found: dict[str, Any]) -> dict[st
 
     return {
         "what": "self-test of the evidence on real training",
-        "command": f"practicum selftest evidence --pairs {pairs} --out results/selftest/evidence.json",
+        "command": f"practicum selftest --pairs {pairs} --out results/selftest/evidence.json",
         "training": {
             "data": "digits",
             "data_sha256": load("digits").sha256,

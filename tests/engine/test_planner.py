@@ -1,4 +1,4 @@
-"""The planner: it must choose by the timings, and say why. The clock is a fake; no time is asserted.
+"""The planner chooses by the timings, and says why. The clock is a fake; no time is asserted.
 
 Catches: a choice of lanes that are not clearly faster, a group that leaves workers idle counted as
 if it did not, a trial without steps that is trained to its end or gets lanes, an impossibility of

@@ -1,7 +1,7 @@
 """The runner: which run a command continues, whoever computes the trials, whatever was finished.
 
-Catches: a finished run that is run again, a fresh one that is not, bits that depend on the executor,
-on the number of workers or on what had been finished, a group of lanes that is finished in parts
+Catches: a finished run that is run again, a fresh one that is not, bits that depend on the executor
+or on the number of workers or on what had been finished, a group of lanes that is finished in part
 with other bits, a protocol without its arithmetic, events or weights that are missing.
 """
 
