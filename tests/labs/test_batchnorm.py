@@ -23,10 +23,9 @@ from practicum.labs.training.batchnorm.experiment import (
     ARMS,
     Setup,
     largest_stable,
-    network,
-    split,
     trial,
 )
+from practicum.labs.training.batchnorm.learning import network, split
 
 LAB = load(experiment.__name__)
 SMOKE = setups_at(LAB, LAB.scales["smoke"], {})

@@ -46,27 +46,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from practicum.data import load
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import SGD
-from practicum.engine.seeds import streams
 from practicum.engine.services import Measurements, Services
-from practicum.engine.train import Trained
 from practicum.errors import PracticumError
 from practicum.evidence import Measure, ratio, sooner
 from practicum.labs import figures as draw
 from practicum.labs.lab import Scale, setting
-from practicum.learning.supervised import cross_entropy, error_percent
-from practicum.nn.batchnorm import BatchNormMLP, Perturb
+from practicum.labs.training.batchnorm.drawing import loss_against_rate, stable_rates
+from practicum.labs.training.batchnorm.learning import error, split, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -240,21 +235,6 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     )
 
 
-def split(setup: Setup, available: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw a seed's training and validation images, the same in every arm.
-
-    Only full batches: a last batch of one image could not be normalised.
-    """
-    if setup.train_size + setup.validation_size > available:
-        raise PracticumError(
-            f"{setup.train_size} training and {setup.validation_size} validation images are more "
-            f"than the {available} of {setup.data}; lower train_size"
-        )
-    shuffled = torch.randperm(available, generator=streams(seed).generator("order"))
-    full = max(setup.train_size - setup.train_size % setup.batch_size, setup.batch_size)
-    return shuffled[: min(full, setup.train_size)], shuffled[available - setup.validation_size :]
-
-
 def largest_stable(losses: Tensor, setup: Setup) -> Tensor:
     """Return each seed's largest rate whose loss [seeds, rates] is stable, if none half the least.
 
@@ -262,61 +242,6 @@ def largest_stable(losses: Tensor, setup: Setup) -> Tensor:
     """
     rates = torch.tensor(setup.rates, dtype=torch.float64)
     return torch.where(losses < setup.stable_below, rates, rates[0] / 2).amax(1)
-
-
-def network(setup: Setup, inputs: int, classes: int) -> BatchNormMLP:
-    """Build an arm's network."""
-    noise = Perturb(shift=setup.shift, scale=setup.scale, jitter=setup.jitter)
-    return BatchNormMLP(
-        inputs,
-        setup.hidden,
-        classes,
-        activation=setup.activation,
-        normalize=setup.normalize,
-        perturb=noise if setup.noise else None,
-        deviation=setup.deviation,
-    )
-
-
-def error(network: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """Return the share of images misclassified, in percent."""
-    with torch.no_grad():
-        return error_percent(network(x), y)
-
-
-def train(
-    setup: Setup,
-    rate: float,
-    data: tuple[Tensor, Tensor],
-    rows: Callable[[int], tuple[Tensor, Tensor]],
-    watched: tuple[Tensor, Tensor],
-    seeds: Sequence[int],
-    services: Services,
-) -> Trained:
-    """Train every seed at one learning rate, measuring validation and watched images."""
-    x, y = data
-
-    def evaluate(network: Callable[..., Tensor], seed: int) -> dict[str, Tensor]:
-        held = rows(seed)[1]
-        return {
-            "validation_error": error(network, x[held], y[held]),
-            "watched_error": error(network, *watched),
-        }
-
-    return fit(
-        lambda: network(setup, x[0].numel(), int(y.max()) + 1),
-        loss=cross_entropy,
-        optimizer=SGD(lr=rate, momentum=setup.momentum),
-        data=data,
-        rows=lambda seed: rows(seed)[0],
-        batch_size=setup.batch_size,
-        steps=setup.steps,
-        every=max(1, setup.steps // setup.points),
-        evaluate=evaluate,
-        seeds=seeds,
-        services=services,
-        name=f"rate-{rate}",
-    )
 
 
 def figures(record: Record) -> dict[str, Figure]:
@@ -336,50 +261,3 @@ def figures(record: Record) -> dict[str, Figure]:
             stable_rates(record)
         ),
     }
-
-
-def loss_against_rate(record: Record, pairs: dict[str, list[str]], ceiling: float = 4.0) -> Figure:
-    """Draw the last training loss over the grid of rates, one panel for each nonlinearity."""
-    figure, axes = draw.canvas(1, len(pairs), height=3.6, sharey=True)
-    looks = draw.looks(record.arms)
-    rates = np.asarray(record.steps("loss_at_rate"), dtype=float)
-    with draw.style():
-        for ax, (title, arms) in zip(axes, pairs.items(), strict=True):
-            for arm in arms:
-                losses = np.asarray(record.values("loss_at_rate", arm), dtype=float)
-                losses = np.minimum(np.nan_to_num(losses, nan=ceiling, posinf=ceiling), ceiling)
-                ax.plot(rates, losses.T, color=looks[arm]["color"], linewidth=0.5, alpha=0.3)
-                ax.plot(rates, np.median(losses, axis=0), label=arm, markersize=4, **looks[arm])
-            ax.axhline(
-                record.setups[arms[0]]["stable_below"], color=draw.INK, linewidth=0.8, dashes=(4, 3)
-            )
-            ax.set_xscale("log", base=2)
-            ax.set_xticks(rates[::2], [f"{rate:.2g}" for rate in rates[::2]])
-            ax.set_yscale("log")
-            ax.set_title(title)
-            ax.set_xlabel("learning rate")
-        axes[0].set_ylabel("training loss / loss of guessing")
-        figure.legend(loc="outside upper left", ncols=2, handlelength=2.6)
-    return figure
-
-
-def stable_rates(record: Record) -> Figure:
-    """Draw how many seeds have which largest stable rate, one row for each arm."""
-    figure, (ax,) = draw.canvas(height=0.9 + 0.45 * len(record.arms))
-    with draw.style():
-        for row, (arm, look) in enumerate(draw.looks(record.arms).items()):
-            values = np.asarray(record.values("largest_stable_rate", arm), dtype=float)
-            found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
-            for rate, count in zip(found, counts, strict=True):
-                ax.scatter(rate, row, s=18 + 22 * count, color=look["color"], alpha=0.75)
-                ax.annotate(
-                    f"{count}", (rate, row), (0, 11), textcoords="offset points", ha="center",
-                    fontsize=8,
-                )  # fmt: skip
-        rates = np.asarray(record.steps("loss_at_rate"), dtype=float)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(rates, [f"{rate:.2g}" for rate in rates])
-        ax.set_yticks(range(len(record.arms)), record.arms)
-        ax.set_ylim(len(record.arms) - 0.4, -0.7)
-        ax.set_xlabel("largest stable learning rate (numbers: seeds)")
-    return figure

@@ -20,7 +20,7 @@ Arms and what is held equal
     lenet, modern, mlp and permuted have the same number of parameters within 2 %. All arms have, at
     each seed, the same training images in the same order, updates, optimizer, and tuning: each
     tries the same learning rates at each number of images and keeps the one with the lowest
-    validation error (the smaller of equal ones). Test images choose nothing. Parameters and updates
+    validation error (the first of equal ones). Test images choose nothing. Parameters and updates
     are equalised; multiplications are not: LeNet-5 needs several times as many. A perceptron's
     chances do not depend on where the pixels stand, so permuted is compared with mlp as it is.
 
@@ -45,28 +45,20 @@ Pitfalls of naive reproductions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from practicum.data import load
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import SGD
-from practicum.engine.schedules import LinearDecay
-from practicum.engine.seeds import streams
 from practicum.engine.services import Measurements, Services
-from practicum.errors import PracticumError
 from practicum.evidence import Measure, ratio
 from practicum.labs import figures as draw
 from practicum.labs.lab import Scale, setting
-from practicum.learning.supervised import cross_entropy, error_percent
-from practicum.nn.lenet import LeNet5
-from practicum.nn.mlp import MLP
+from practicum.labs.vision.lenet.drawing import advantages
+from practicum.labs.vision.lenet.learning import learn
+from practicum.labs.vision.lenet.networks import levels, parameters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +73,6 @@ SOURCE = (
 YEAR = 1998
 DATA = ("digits", "mnist", "fashion-mnist")
 
-BACKGROUND, FOREGROUND = -0.1, 1.175  # the paper's levels: mean near 0, variance near 1
 SIZES = ("few", "some", "many")
 
 
@@ -151,17 +142,32 @@ MEASURES = (
 )
 
 CLAIMS = (
-    *(
-        ratio(
-            f"test_error_{size}",
-            "mlp",
-            to="lenet",
-            at_least=1.5,
-            matters=1.15,
-            sentence=f"With {size} images a perceptron of equal size makes at least 1.5 times as "
-            "many mistakes as LeNet-5.",
-        )
-        for size in SIZES
+    ratio(
+        "test_error_few",
+        "mlp",
+        to="lenet",
+        at_least=1.5,
+        matters=1.15,
+        sentence="With few images a perceptron of equal size makes at least 1.5 times as many "
+        "mistakes as LeNet-5.",
+    ),
+    ratio(
+        "test_error_some",
+        "mlp",
+        to="lenet",
+        at_least=1.5,
+        matters=1.15,
+        sentence="With some images a perceptron of equal size makes at least 1.5 times as many "
+        "mistakes as LeNet-5.",
+    ),
+    ratio(
+        "test_error_many",
+        "mlp",
+        to="lenet",
+        at_least=1.5,
+        matters=1.15,
+        sentence="With many images a perceptron of equal size makes at least 1.5 times as many "
+        "mistakes as LeNet-5.",
     ),
     ratio(
         "growth",
@@ -171,17 +177,32 @@ CLAIMS = (
         matters=1.15,
         sentence="The advantage of LeNet-5 grows as images become fewer.",
     ),
-    *(
-        ratio(
-            f"test_error_{size}",
-            "mlp",
-            to="permuted",
-            at_most=1.1,
-            matters=1.15,
-            sentence=f"With {size} images and pixels out of place, LeNet-5 has no advantage: the "
-            "perceptron makes at most 1.1 times as many mistakes.",
-        )
-        for size in SIZES
+    ratio(
+        "test_error_few",
+        "mlp",
+        to="permuted",
+        at_most=1.1,
+        matters=1.15,
+        sentence="With few images whose pixels are out of place LeNet-5 has no advantage: the "
+        "perceptron makes at most 1.1 times as many mistakes.",
+    ),
+    ratio(
+        "test_error_some",
+        "mlp",
+        to="permuted",
+        at_most=1.1,
+        matters=1.15,
+        sentence="With some images whose pixels are out of place LeNet-5 has no advantage: the "
+        "perceptron makes at most 1.1 times as many mistakes.",
+    ),
+    ratio(
+        "test_error_many",
+        "mlp",
+        to="permuted",
+        at_most=1.1,
+        matters=1.15,
+        sentence="With many images whose pixels are out of place LeNet-5 has no advantage: the "
+        "perceptron makes at most 1.1 times as many mistakes.",
     ),
 )
 
@@ -193,7 +214,7 @@ _MNIST = {
     "validation_size": 1000,
 }
 SCALES = {
-    "smoke": Scale(seeds=2, set={"steps": 3, "rates": (0.05,), "some": 100, "many": 100}),
+    "smoke": Scale(seeds=2, set={"steps": 3, "rates": (0.05,), "few": 20, "some": 40, "many": 80}),
     "quick": Scale(seeds=10),
     "full": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 600}),
     "paper": Scale(
@@ -216,205 +237,43 @@ def trial(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     images = load(setup.data)
     x, y = services.place(*images.train)
     x_test, y_test = services.place(*images.test)
-    x, x_test = levels(x), levels(x_test)
+    data, test = (levels(x), y), (levels(x_test), y_test)
     sizes = (setup.few, setup.some, setup.many)
-    found = [one_size(setup, size, (x, y), (x_test, y_test), seeds, services) for size in sizes]
-    errors, rates, diverged = (torch.stack(one, 1) for one in zip(*found, strict=True))
-    side, classes = x.shape[-1], int(y.max()) + 1
-    count = parameters(build(setup, side, classes))
+    learned = [learn(setup, size, data, test, seeds, services) for size in sizes]
+    errors = torch.stack([one.test_error for one in learned], 1)  # [seeds, sizes]
+    count = parameters(setup, x.shape[-1], int(y.max()) + 1)
     return Measurements(
         values={
             **{f"test_error_{size}": errors[:, i] for i, size in enumerate(SIZES)},
             "growth": errors[:, 0] / errors[:, -1],
             "parameters": torch.full((len(seeds),), float(count), dtype=torch.float64),
             "test_error": errors,
-            "rate": rates,
+            "rate": torch.stack([one.rate for one in learned], 1),
         },
-        diverged=diverged.any(1),
+        diverged=torch.stack([one.diverged for one in learned]).any(0),
         steps={"test_error": sizes, "rate": sizes},
+        weights=learned[-1].weights,
     )
-
-
-def levels(x: Tensor) -> Tensor:
-    """Map [0, 1] to the paper's levels."""
-    return x * (FOREGROUND - BACKGROUND) + BACKGROUND
-
-
-def one_size(
-    setup: Setup,
-    size: int,
-    data: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    seeds: Sequence[int],
-    services: Services,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return test error, chosen rate and divergence of every seed, [seeds] each."""
-    x, y = data
-    rows = partial(split, setup, size, len(x))
-    if setup.network == "majority":
-        wrong = [error_of_majority(y[rows(seed)[0]], test[1]) for seed in seeds]
-        nothing = torch.zeros(len(seeds))
-        return torch.stack(wrong), nothing, nothing.bool()
-
-    def evaluate(network: Callable[..., Tensor], seed: int) -> dict[str, Tensor]:
-        held = rows(seed)[1]
-        return {"validation_error": error(network, x[held], y[held])}
-
-    side, classes = x.shape[-1], int(y.max()) + 1
-    runs = [
-        fit(
-            lambda: build(setup, side, classes),
-            loss=cross_entropy,
-            optimizer=SGD(lr=rate, momentum=setup.momentum),
-            schedule=LinearDecay(steps=setup.steps),
-            data=data,
-            rows=lambda seed: rows(seed)[0],
-            batch_size=min(setup.batch_size, size),
-            steps=setup.steps,
-            evaluate=evaluate,
-            seeds=seeds,
-            services=services,
-            name=f"{size}-images-rate-{rate}",
-        )
-        for rate in setup.rates
-    ]
-    validation = torch.stack([run.final("validation_error") for run in runs])  # [rates, seeds]
-    best = validation.nan_to_num(nan=torch.inf).argmin(0)  # a diverged rate is never chosen
-    wrong = [
-        error(runs[rate].networks[i]["network"].eval(), *test)
-        for i, rate in enumerate(best.tolist())
-    ]
-    rates = torch.tensor(setup.rates, dtype=torch.float64)[best]
-    return torch.stack(wrong), rates, torch.stack([run.diverged for run in runs]).all(0)
-
-
-def split(setup: Setup, size: int, available: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw a seed's training and validation images, the same in every arm.
-
-    More images contain the fewer.
-    """
-    if size + setup.validation_size > available:
-        raise PracticumError(
-            f"{size} training and {setup.validation_size} validation images are more than the "
-            f"{available} of {setup.data}; lower few, some or many"
-        )
-    shuffled = torch.randperm(available, generator=streams(seed).generator("order"))
-    return shuffled[:size], shuffled[available - setup.validation_size :]
-
-
-class Rearranged(nn.Module):
-    """A network that sees the pixels of every image in another order, drawn once.
-
-    The order is drawn after the network is built, so that it begins with the same weights as one
-    that sees the pixels in their places.
-    """
-
-    order: Tensor
-
-    def __init__(self, network: nn.Module, pixels: int) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("order", torch.randperm(pixels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the network's answer to the rearranged images [B, 1, H, W]."""
-        moved = x.flatten(1).index_select(1, self.order)
-        logits: Tensor = self.network(moved.view(x.shape))
-        return logits
-
-
-def build(setup: Setup, side: int, classes: int) -> nn.Module:
-    """Build an arm's network."""
-    network = _network(setup, side, classes)
-    return Rearranged(network, side * side) if setup.permute else network
-
-
-def _network(setup: Setup, side: int, classes: int) -> nn.Module:
-    if setup.network in ("lenet", "modern"):
-        return LeNet5(
-            side,
-            classes,
-            kernel=setup.kernel,
-            padding=setup.padding,
-            enlarge=setup.enlarge,
-            background=BACKGROUND,
-            modern=setup.network == "modern",
-        )
-    hidden = (hidden_units(setup, side, classes),) if setup.network == "mlp" else ()
-    return MLP(side * side, hidden, classes)
-
-
-def hidden_units(setup: Setup, side: int, classes: int) -> int:
-    """Return the width at which a perceptron has as many parameters as LeNet-5, nearly."""
-    # Counting needs no weights, and drawing some would move the initialisation stream.
-    with torch.device("meta"):
-        lenet = LeNet5(
-            side, classes, kernel=setup.kernel, padding=setup.padding, enlarge=setup.enlarge
-        )
-    return max(1, round((parameters(lenet) - classes) / (side * side + classes + 1)))
-
-
-def parameters(network: nn.Module) -> int:
-    """Return the number of trainable numbers."""
-    return sum(one.numel() for one in network.parameters())
-
-
-def error(network: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, at_once: int = 1000) -> Tensor:
-    """Return the share of images misclassified, in percent; `at_once` bounds the memory."""
-    with torch.no_grad():
-        logits = torch.cat([network(part) for part in torch.split(x, at_once)])
-    return error_percent(logits, y)
-
-
-def error_of_majority(y: Tensor, y_test: Tensor) -> Tensor:
-    """Return the error of answering the commonest training class, in percent."""
-    return 100 * (y_test != y.bincount().argmax()).double().mean()
 
 
 def figures(record: Record) -> dict[str, Figure]:
     """Draw the errors and the ratios of errors against the number of images."""
+    learners = [arm for arm in record.arms if arm != "majority"]
     return {
         "Test error against the number of training images, mean and 95 % interval": draw.curves(
             record,
             "test_error",
-            arms=[arm for arm in record.arms if arm != "majority"],
+            arms=learners,
             x_label="training images",
             log_x=True,
             log_y=True,
+            each_seed=False,
         ),
         "Mistakes of the perceptron divided by those of each network at the same seed: geometric "
         "mean with 95 % interval. The dashed line is the claim, the dotted one no advantage": (
             advantages(record)
         ),
         "Test error of every seed with the fewest images; lines join the arms of one seed": (
-            draw.dots(record, "test_error_few")
+            draw.dots(record, "test_error_few", arms=learners)
         ),
     }
-
-
-def advantages(record: Record) -> Figure:
-    """Draw how many times as many mistakes the perceptron makes, over the number of images."""
-    figure, (ax,) = draw.canvas()
-    arms = [arm for arm in ("lenet", "modern", "permuted", "linear") if arm in record.arms]
-    looks = draw.looks(record.arms)
-    sizes = np.asarray(record.steps("test_error"), dtype=float)
-    mlp = np.asarray(record.values("test_error", "mlp"), dtype=float)
-    with draw.style():
-        for i, arm in enumerate(arms):
-            errors = np.asarray(record.values("test_error", arm), dtype=float)
-            known = (errors > 0) & (mlp > 0)
-            logs = np.log(np.where(known, mlp, np.nan) / np.where(known, errors, 1.0))
-            mean, half = draw.mean_and_half_width(logs)
-            middle = np.exp(mean)
-            bars = np.stack([middle - np.exp(mean - half), np.exp(mean + half) - middle])
-            at = sizes * (1 + 0.03 * (i - (len(arms) - 1) / 2))
-            ax.errorbar(at, middle, yerr=bars, capsize=3, markersize=5, label=arm, **looks[arm])
-        ax.axhline(1.5, color=draw.INK, linewidth=0.9, linestyle="--")
-        ax.axhline(1.0, color=draw.INK, linewidth=0.9, linestyle=":")
-        ax.set_xscale("log")
-        ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
-        ax.set_xticks([], minor=True)
-        ax.set_xlabel("training images")
-        ax.set_ylabel("mistakes of mlp / mistakes of the network")
-        figure.legend(loc="outside upper left", ncols=4, handlelength=2.6)
-    return figure

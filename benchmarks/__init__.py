@@ -1,0 +1,1 @@
+"""Speed and memory against peers, as ratios of interleaved runs; never asserted in tests."""

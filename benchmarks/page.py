@@ -1,0 +1,108 @@
+"""The tables of docs/benchmarks.md, from the files in benchmarks/results.
+
+The page's prose is written by hand; what stands between a pair of markers is written from the
+JSON, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import QUIET, ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results"
+SECTION = re.compile(r"(<!-- benchmark (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NOT_YET = "Not measured yet: `python -m benchmarks {name}`.\n"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Return a result as Markdown: what, table, promises, machine."""
+    machine = result["machine"]
+    lines = [
+        result["what"],
+        "",
+        _row(result["columns"]),
+        _row(["---", *["---:"] * (len(result["columns"]) - 1)]),
+        *(_row([_cell(one) for one in row]) for row in result["rows"]),
+        "",
+        *(_floor(one) for one in result["floors"]),
+        "",
+        f"`{result['command']}`, {result['date']}; {machine['processor']}, {machine['cores']} "
+        f"cores, {machine['system']}, Python {machine['python']}, torch {machine['torch']}. "
+        + _others(result["others"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return number(value)
+
+
+def number(value: float) -> str:
+    """Return a number with three digits, or all of them before the point."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.3g}"
+
+
+def _floor(floor: Mapping[str, Any]) -> str:
+    word = "at most" if floor["at_most"] else "at least"
+    unit = f" {floor['unit']}" if floor["unit"] else ""
+    return (
+        f"- **{'Reached' if floor['reached'] else 'MISSED'}**: {floor['text']}: {word} "
+        f"{floor['bound']:g}{unit} promised, {floor['measured']:.3g}{unit} measured."
+    )
+
+
+def _others(others: float | None) -> str:
+    if others is None:
+        return "What other programs did meanwhile is not known."
+    text = f"Other programs used {others:.2f} cores meanwhile"
+    return f"{text}." if others <= QUIET else f"{text}: **disturbed, to be measured again**."
+
+
+def saved(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Return every result file's content, by the benchmark's name."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
+def filled(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page with every section between markers written anew.
+
+    Raises:
+        ValueError: a result has no place on the page.
+    """
+    homeless = set(results) - {match.group(2) for match in SECTION.finditer(text)}
+    if homeless:
+        raise ValueError(
+            f"{PAGE.name} has no place for {', '.join(sorted(homeless))}; add "
+            "`<!-- benchmark NAME -->` and `<!-- end -->`, each on a line of its own"
+        )
+
+    def written(match: re.Match[str]) -> str:
+        name = match.group(2)
+        found = table(results[name]) if name in results else NOT_YET.format(name=name)
+        return f"{match.group(1)}\n{found}\n{match.group(3)}"
+
+    return SECTION.sub(written, text)
+
+
+def update() -> None:
+    """Write the tables of the page from the result files."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), saved()), encoding="utf-8")
