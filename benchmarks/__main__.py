@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: measure, print a table each, keep the figures, fill the page."""
+"""`python -m benchmarks [NAME ...]`: measure, print a table each, keep figures, fill the page."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import importlib
 import inspect
 import json
 import os
-import shlex
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks import page
-from benchmarks.measure import Others, Result
+from benchmarks.measure import ROOT, Others, Result, about
 
 ORDER = ("startup", "overhead", "digits", "lenet")
 
@@ -39,20 +39,28 @@ def parser() -> argparse.ArgumentParser:
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run one benchmark; return what goes into its file."""
     module = importlib.import_module(f"benchmarks.{name}")
-    takes = inspect.signature(module.run).parameters
-    given = {key: value for key, value in vars(arguments).items() if key in takes}
-    others = Others()
-    found: Result = module.run(**given)
+    run: Callable[..., Result] | None = getattr(module, "run", None)
+    takes = inspect.signature(run).parameters if run else ("repeats",)
     flags = [f"--repeats {arguments.repeats}"] if arguments.repeats else []
     flags += [f"--images {arguments.images}"] if arguments.images and "images" in takes else []
     flags += ["--quick"] if arguments.quick else []
-    variable = "PRACTICUM_DATA=... " if os.environ.get("PRACTICUM_DATA") else ""
-    command = (
-        variable
-        + shlex.join(["python", "-m", "benchmarks", name])
-        + "".join(f" {flag}" for flag in flags)
-    )
-    return found.to_json(command=command, others=others.cores())
+    variable = ["PRACTICUM_DATA=..."] if os.environ.get("PRACTICUM_DATA") else []
+    command = " ".join([*variable, "python -m benchmarks", name, *flags])
+    others = Others()
+    if run is None:
+        return alone(name, arguments.repeats) | about(command, others.cores())
+    given = {key: value for key, value in vars(arguments).items() if key in takes}
+    return run(**given).to_json() | about(command, others.cores())
+
+
+def alone(name: str, repeats: int | None) -> dict[str, Any]:
+    """Run a benchmark that is a program of its own; return what it left in its file."""
+    program = [sys.executable, "-m", f"benchmarks.{name}"]
+    program += ["--repeats", str(repeats)] if repeats else []
+    subprocess.run(program, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    text = (page.RESULTS / f"{name}.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,8 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = arguments.into or page.RESULTS
     keeps = arguments.into is not None or not arguments.quick
     for name in names:
+        if arguments.quick and not hasattr(importlib.import_module(f"benchmarks.{name}"), "run"):
+            print(f"{name} has no quick form: left out", file=sys.stderr)
+            continue
         result = measured(name, arguments)
-        print(f"\n## {result['title']}\n\n{page.table(result)}", flush=True)
+        print(f"\n## {result.get('title', name)}\n\n{page.table(result)}", flush=True)
         if keeps:
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Floor, Result, cores, fresh, interleaved, median, ratios, spread
@@ -30,6 +30,7 @@ FULL, USUAL, QUICK = 60_000, 12_000, 640
 TEST = 10_000
 
 
+@lru_cache(1)
 def data(images: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], str]:
     """Return train and test, [n, 1, 28, 28] each, and what they are.
 

@@ -82,16 +82,20 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_json(self, *, command: str, others: float | None) -> dict[str, Any]:
-        """Return the file's content; `others`: cores' worth of other programs' work meanwhile."""
-        return {
-            **asdict(self),
-            "floors": [{**asdict(one), "reached": one.reached} for one in self.floors],
-            "command": command,
-            "date": date.today().isoformat(),
-            "machine": machine(),
-            "others": None if others is None else round(others, 2),
-        }
+    def to_json(self) -> dict[str, Any]:
+        """Return what a file keeps."""
+        floors = [{**asdict(one), "reached": one.reached} for one in self.floors]
+        return {**asdict(self), "floors": floors}
+
+
+def about(command: str, others: float | None) -> dict[str, Any]:
+    """Return when, where and by what command; `others`: cores' worth of other programs' work."""
+    return {
+        "command": command,
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "others": None if others is None else round(others, 2),
+    }
 
 
 def fresh(function: str, arguments: Mapping[str, Any], *, threads: int) -> Run:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import QUIET, ROOT
+from benchmarks import harness
+from benchmarks.measure import QUIET, ROOT, Floor, median
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -22,8 +24,20 @@ NOT_YET = "Not measured yet: `python -m benchmarks {name}`.\n"
 
 def table(result: Mapping[str, Any]) -> str:
     """Return a result as Markdown: what, table, promises, machine."""
+    body = _peers(result) if "contenders" in result else _body(result)
     machine = result["machine"]
     lines = [
+        *body,
+        "",
+        f"`{result['command']}`, {result['date']}; {machine['processor']}, {machine['cores']} "
+        f"cores, {machine['system']}, Python {machine['python']}, torch {machine['torch']}. "
+        + _others(result["others"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _body(result: Mapping[str, Any]) -> list[str]:
+    return [
         result["what"],
         "",
         _row(result["columns"]),
@@ -31,12 +45,32 @@ def table(result: Mapping[str, Any]) -> str:
         *(_row([_cell(one) for one in row]) for row in result["rows"]),
         "",
         *(_floor(one) for one in result["floors"]),
-        "",
-        f"`{result['command']}`, {result['date']}; {machine['processor']}, {machine['cores']} "
-        f"cores, {machine['system']}, Python {machine['python']}, torch {machine['torch']}. "
-        + _others(result["others"]),
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _peers(result: Mapping[str, Any]) -> list[str]:
+    """Return what `harness.write` kept as its own table, and its promises."""
+    found = {
+        name: harness.Result(one["threads"], one["runs"], one["problem"])
+        for name, one in result["contenders"].items()
+    }
+    times = {name: one["ratios"] for name, one in result["contenders"].items() if one["ratios"]}
+    ours = next(name for name, ratios in times.items() if set(ratios) == {1.0})
+    floors = result.get("floors", {})
+    kept = [
+        _floor(
+            asdict(one := Floor(text=f"times the speed of {name}", bound=bound, measured=measured))
+            | {"reached": one.reached}
+        )
+        for name, bound in floors.items()
+        if name in times and (measured := median(times[name]))
+    ]
+    unknown = [
+        f"- **Not measured**: {name} ({found[name].problem if name in found else 'not run'})."
+        for name in floors
+        if name not in times
+    ]
+    return [harness.table(found, ours, floors), "", *kept, *unknown]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,0 +1,248 @@
+"""The benchmarks compare like with like, and the page says what was measured.
+
+Would catch: a contender that trains something else or less than its rival, a table edited by hand
+or left behind by a new measurement, a missed promise called reached, a disturbed run that does not
+say so, a measurement that leaves out worker processes. No time is asserted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import __main__ as command
+from benchmarks import lenet, overhead, page
+from benchmarks.measure import Floor, Others, Result, Run, about, fresh, interleaved, ratios
+
+TINY = {"images": 192, "epochs": 1, "seeds": 2}
+
+
+@pytest.fixture
+def small_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeNet measured on made-up images, few of them."""
+    monkeypatch.setenv("PRACTICUM_DATA", "/nowhere")
+    monkeypatch.setenv("BENCHMARK_THREADS", "1")
+    monkeypatch.setattr(lenet, "TEST", 500)
+    lenet.data.cache_clear()
+
+
+# --- like with like
+
+
+@pytest.mark.usefixtures("small_test_part")
+def test_lenet_by_hand_and_ours_reach_the_same_accuracies_to_the_last_digit() -> None:
+    before = torch.get_num_threads()
+    try:
+        by_hand = lenet.by_hand(**TINY)["accuracies"]
+        assert by_hand == lenet.ours(**TINY, workers=1)["accuracies"]
+    finally:
+        torch.set_num_threads(before)
+    assert set(by_hand) == set(lenet.ARMS)
+    values = [one for arm in by_hand.values() for one in arm]
+    assert len(values) == 4
+    assert len(set(values)) > 2  # seeds and arms are different trainings
+
+
+@pytest.mark.usefixtures("small_test_part")
+def test_a_lenet_that_trains_less_is_seen() -> None:
+    by_hand = lenet.by_hand(**TINY)["accuracies"]
+    less = lenet.ours(images=TINY["images"] // 2, epochs=1, seeds=2, workers=1)["accuracies"]
+    assert by_hand != less
+
+
+@pytest.mark.usefixtures("small_test_part")
+def test_the_made_up_images_have_fashion_mnists_shape() -> None:
+    (x, y), (x_test, y_test), source = lenet.data(100)
+    assert x.shape == (100, 1, 28, 28)
+    assert x_test.shape == (500, 1, 28, 28)
+    assert x.dtype == torch.float32
+    assert y.dtype == y_test.dtype == torch.int64
+    assert set(y_test.tolist()) == set(range(10))
+    assert "made up" in source
+
+
+def test_fit_and_the_loop_by_hand_end_in_the_same_weights() -> None:
+    (by_hand, right), (ours, same) = overhead.by_hand(3, 2), overhead.ours(3, 2)
+    assert right == same > 0.5
+    for a, b in zip(by_hand.values(), ours.values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_contenders_that_end_in_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "ours", lambda seed, epochs: overhead.by_hand(seed + 1, epochs))
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(RuntimeError, match="same weights"):
+            overhead.turns(epochs=1, turns=1)
+    finally:
+        torch.set_num_threads(before)
+
+
+def lenet_answers(monkeypatch: pytest.MonkeyPatch, hand: float, ours: float) -> None:
+    def answer(function: str, arguments: dict[str, Any], *, threads: int) -> Run:
+        value = ours if function.endswith("ours") else hand
+        wall = 2.0 if function.endswith("ours") else 4.0 + threads
+        return Run(wall=wall, processor=1.0, memory=1.0, answer={"accuracies": {"a": [value]}})
+
+    monkeypatch.setattr(lenet, "fresh", answer)
+    monkeypatch.setattr(lenet, "data", lambda images: ((), (), "nothing"))
+
+
+def test_lenets_ratio_is_to_the_best_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lenet, "cores", lambda: 3)
+    lenet_answers(monkeypatch, 0.9, 0.9)
+    assert lenet.run(repeats=2).floors[0].measured == 2.5
+
+
+def test_lenets_that_differ_in_accuracy_are_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    lenet_answers(monkeypatch, 0.9, 0.89)
+    with pytest.raises(RuntimeError, match="same accuracy"):
+        lenet.run(repeats=1)
+
+
+# --- measuring
+
+
+def test_rounds_begin_with_another_contender_each() -> None:
+    order: list[str] = []
+
+    def run(name: str) -> Run:
+        order.append(name)
+        return Run(wall=float(len(order)), processor=0, memory=None, answer=None)
+
+    runs = interleaved({name: lambda name=name: run(name) for name in "abc"}, repeats=3)
+    assert "".join(order) == "abcbcacab"
+    assert ratios(runs["a"], runs["b"]) == [1 / 2, 6 / 4, 8 / 9]
+
+
+def test_a_fresh_process_counts_its_children_and_tells_its_error() -> None:
+    run = fresh("json:loads", {"s": "[1, 2]"}, threads=1)
+    assert run.answer == [1, 2]
+    assert run.processor > 0
+    with pytest.raises(RuntimeError, match="JSONDecodeError"):
+        fresh("json:loads", {"s": "["}, threads=1)
+
+
+def test_own_work_is_not_taken_for_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import measure
+
+    monkeypatch.setattr(measure, "_busy", lambda: 7.0)
+    monkeypatch.setattr(measure, "_own", lambda: 1.0)
+    others = Others()
+    monkeypatch.setattr(measure, "_busy", lambda: 9.0)
+    monkeypatch.setattr(measure, "_own", lambda: 3.0)
+    assert others.cores() == 0
+
+
+# --- the page
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    made = Result(
+        name="startup",
+        title="A title",
+        what="What was done.",
+        columns=["contender", "seconds"],
+        rows=[["one", 1234.5678], ["two", 0.012345], ["three", None], ["four", "1 (0 to 2)"]],
+        floors=[
+            Floor(text="fast", bound=2, measured=3),
+            Floor(text="faster", bound=4, measured=3),
+            Floor(text="small", bound=2, measured=3, at_most=True, unit="s"),
+        ],
+    )
+    return made.to_json() | about("python -m benchmarks startup", 0.0) | changes
+
+
+def test_a_table_says_numbers_promises_and_command() -> None:
+    text = page.table(result())
+    for line in (
+        "| one | 1,235 |",
+        "| two | 0.0123 |",
+        "| three | - |",
+        "| four | 1 (0 to 2) |",
+        "- **Reached**: fast: at least 2 promised, 3 measured.",
+        "- **MISSED**: faster: at least 4 promised, 3 measured.",
+        "- **MISSED**: small: at most 2 s promised, 3 s measured.",
+    ):
+        assert line in text.splitlines()
+    assert "`python -m benchmarks startup`" in text
+    assert torch.__version__.split("+")[0] in text
+
+
+def test_a_disturbed_run_says_so() -> None:
+    assert "disturbed" not in page.table(result(others=0.05))
+    assert "disturbed" in page.table(result(others=0.5))
+    assert "not known" in page.table(result(others=None))
+
+
+def test_peers_are_told_with_their_promises_met_missed_or_not_measured() -> None:
+    run = {"seconds": 1.0, "steps": 100, "accuracy": 97.0, "peak_mib": 300.0}
+    contenders = {
+        "us": {"threads": 1, "problem": "", "runs": [run], "ratios": [1.0]},
+        "slow": {"threads": 2, "problem": "", "runs": [run | {"seconds": 4}], "ratios": [4.0]},
+        "quick": {"threads": 1, "problem": "", "runs": [run | {"seconds": 2}], "ratios": [2.0]},
+        "gone": {"threads": 1, "problem": "not installed", "runs": [], "ratios": []},
+    }
+    floors = {"slow": 3, "quick": 3, "gone": 3}
+    text = page.table(
+        {"contenders": contenders, "floors": floors} | about("python -m benchmarks digits", 0.0)
+    )
+    assert "- **Reached**: times the speed of slow: at least 3 promised, 4 measured." in text
+    assert "- **MISSED**: times the speed of quick: at least 3 promised, 2 measured." in text
+    assert "- **Not measured**: gone (not installed)." in text
+
+
+def test_the_page_is_filled_between_its_markers_only() -> None:
+    text = "before\n<!-- benchmark startup -->\nold\n<!-- end -->\nafter\n"
+    once = page.filled(text, {"startup": result()})
+    assert once.startswith("before\n<!-- benchmark startup -->\n")
+    assert once.endswith("<!-- end -->\nafter\n")
+    assert "old" not in once
+    assert page.filled(once, {"startup": result()}) == once
+    assert "Not measured yet" in page.filled(once, {})
+    with pytest.raises(ValueError, match="no place for other"):
+        page.filled(text, {"other": result()})
+
+
+def test_the_pages_tables_are_what_the_result_files_say() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.filled(text, page.saved()) == text, "run `python -m benchmarks`, or page.update()"
+    assert {match.group(2) for match in page.SECTION.finditer(text)} == set(command.ORDER)
+
+
+def test_a_number_changed_in_a_table_would_be_seen() -> None:
+    text = "<!-- benchmark startup -->\n<!-- end -->\n"
+    made = page.filled(text, {"startup": result()})
+    forged = made.replace("1,235", "1,234")
+    assert page.filled(forged, {"startup": result()}) != forged
+
+
+# --- the command
+
+
+def test_the_command_keeps_a_file_for_each_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import startup
+
+    monkeypatch.setattr(startup, "programs", lambda: dict.fromkeys(NAMES, ["true"]))
+    assert command.main(["startup", "--repeats", "2", "--into", str(tmp_path)]) == 0
+    kept = json.loads((tmp_path / "startup.json").read_text())
+    assert kept["command"] == "python -m benchmarks startup --repeats 2" or (
+        kept["command"].startswith("PRACTICUM_DATA=... ")
+    )
+    assert len(kept["runs"]["practicum list"]) == 2
+    assert kept["machine"]["cores"] >= 1
+    assert page.table(kept) in capsys.readouterr().out
+
+
+NAMES = ("practicum list", 'python -c "pass"')
+
+
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["speeed"]) == 2
+    assert "no benchmark 'speeed'" in capsys.readouterr().err
