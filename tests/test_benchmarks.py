@@ -229,7 +229,7 @@ def test_the_command_keeps_a_file_for_each_benchmark(
 ) -> None:
     from benchmarks import startup
 
-    monkeypatch.setattr(startup, "programs", lambda: dict.fromkeys(NAMES, ["true"]))
+    monkeypatch.setattr(startup, "programs", lambda: {name: ["true"] for name in NAMES})
     assert command.main(["startup", "--repeats", "2", "--into", str(tmp_path)]) == 0
     kept = json.loads((tmp_path / "startup.json").read_text())
     assert kept["command"] == "python -m benchmarks startup --repeats 2" or (

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from practicum.engine.events import Event, Moment
-from practicum.engine.files import write_atomic
+from practicum.engine.files import make_folder, write_atomic
 from practicum.engine.seeds import generator_states, set_generator_states
 from practicum.engine.source import Resumable
 
@@ -54,6 +54,7 @@ class Checkpoint:
         buffer = io.BytesIO()
         torch.save(saved, buffer)
         body = buffer.getvalue()
+        make_folder(self.path.parent)
         write_atomic(self.path, hashlib.sha256(body).digest() + body)
 
     def restore(self, state: Resumable) -> bool:

@@ -31,8 +31,9 @@ def tidy(module: fx.GraphModule) -> None:
                     node.replace_all_uses_with(replacement)
                     graph.erase_node(node)
                     break
-        if not mutated:  # a repeated reading of what was written in between is no repetition
-            _merge_repeated(graph)
+        _fold(module)
+        if not mutated and not any(map(_is_batch_norm, graph.nodes)):
+            _merge_repeated(graph)  # to read again what was written in between is no repetition
     graph.eliminate_dead_code()
     module.recompile()
 
@@ -40,6 +41,11 @@ def tidy(module: fx.GraphModule) -> None:
 def _mutates(node: fx.Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     return node.op == "call_function" and schema is not None and bool(schema.is_mutable)
+
+
+def _is_batch_norm(node: fx.Node) -> bool:
+    """Return whether a node writes running statistics, which its schema does not say."""
+    return _calls(node, aten.native_batch_norm.default)
 
 
 def _calls(node: Any, *targets: Any) -> bool:
@@ -134,6 +140,37 @@ _REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
     _uncopied,
     _add_to_product,
 )
+
+
+_FILLED = frozenset(
+    {
+        aten.scalar_tensor.default,
+        aten.zeros.default,
+        aten.ones.default,
+        aten.full.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.full_like.default,
+    }
+)
+
+
+def _fold(module: fx.GraphModule) -> None:
+    """Keep tensors that are filled with one number from run to run; nothing writes into them."""
+    for i, node in enumerate(list(module.graph.nodes)):
+        given_away = any(user.op == "output" or _is_batch_norm(user) for user in node.users)
+        if not _calls(node, *_FILLED) or given_away:
+            continue
+        name = f"filled{i}"
+        module.register_buffer(name, node.meta["val"], persistent=False)
+        with module.graph.inserting_before(node):
+            kept = module.graph.get_attr(name)
+        kept.meta["val"] = node.meta["val"]
+        node.replace_all_uses_with(kept)
+        module.graph.erase_node(node)
 
 
 def _merge_repeated(graph: fx.Graph) -> None:

@@ -78,6 +78,8 @@ class Leaf:
 
     def split(self, tensor: Tensor) -> dict[str, Tensor]:
         """Return the parameters as views of the leaf, [lanes, *shape] each."""
+        if len(self.shapes) == 1 and self.shapes[0].numel() == self.width:
+            return {self.names[0]: tensor.view(len(tensor), *self.shapes[0])}
         sizes = [shape.numel() for shape in self.shapes]
         pieces = torch.split(tensor, [*sizes, self.width - sum(sizes)], dim=1)
         lanes = len(tensor)
@@ -140,6 +142,7 @@ class Stacked:
 
     Attributes:
         leaves: what the optimizers move, [lanes, width] each.
+        moved: the parameters in the leaves, views by name, [lanes, *shape] each.
         others: parameters that nothing moves, and buffers, by name, [lanes, *shape] each.
     """
 
@@ -150,32 +153,33 @@ class Stacked:
         self.leaves = [
             torch.zeros(self.lanes, leaf.width, dtype=leaf.dtype, device=device) for leaf in plan
         ]
-        moved = {name for leaf in plan for name in leaf.names}
+        self.moved = {
+            name: view
+            for leaf, tensor in zip(plan, self.leaves, strict=True)
+            for name, view in leaf.split(tensor.detach()).items()
+        }
         rows = [tensors_of(whole) for whole in wholes]
         with torch.no_grad():
-            for name, view in self.views().items():
+            for name, view in self.moved.items():
                 for lane, tensors in enumerate(rows):
                     view[lane].copy_(tensors[name])
             self.others = {
                 name: torch.stack([tensors[name].detach() for tensors in rows])
                 for name in rows[0]
-                if name not in moved
+                if name not in self.moved
             }
         for leaf in self.leaves:
             leaf.requires_grad_()
 
-    def views(self) -> dict[str, Tensor]:
-        """Return the moved parameters by name, [lanes, *shape] each."""
-        return {
-            name: view
-            for leaf, tensor in zip(self.plan, self.leaves, strict=True)
-            for name, view in leaf.split(tensor.detach()).items()
-        }
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All tensors as a program takes them: the moved ones, then the others."""
+        return [*self.moved.values(), *self.others.values()]
 
     @torch.no_grad()
     def copy_lane(self, lane: int, whole: Whole) -> None:
         """Write one lane's numbers into the modules of its seed."""
-        stacked = {**self.views(), **self.others}
+        stacked = {**self.moved, **self.others}
         for name, tensor in tensors_of(whole).items():
             tensor.copy_(stacked[name][lane])
 

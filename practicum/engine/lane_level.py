@@ -49,6 +49,7 @@ _EXACT = frozenset(
         aten._to_copy.default,
     }
 )
+_PRODUCTS = frozenset({aten.bmm.default, aten.baddbmm.default})
 _SUMS = frozenset(
     {
         aten.sum.dim_IntList,
@@ -80,7 +81,7 @@ def level(module: fx.GraphModule) -> None:
         if node.target in _SUMS and _lanes_inside(node.args[0].meta["val"]):
             node.args = (node.target, *node.args)
             node.target = level_sum
-        elif node.target in (aten.bmm.default, aten.baddbmm.default):
+        elif node.target in _PRODUCTS and _crooked(value, *node.args[-2:]):
             node.args = (node.target, *node.args)
             node.target = level_product
         elif _uneven(node.target) and value.is_floating_point() and value.numel() % BLOCK:
@@ -102,6 +103,12 @@ def _side_by_side(x: Tensor) -> bool:
     """Return whether the channels are the last axis in memory, and no whole blocks."""
     last = x.dim() == 2 or not x.is_contiguous()
     return x.device.type == "cpu" and last and x.shape[1] % BLOCK != 0
+
+
+def _crooked(product: Tensor, *factors: Any) -> bool:
+    """Return whether the lanes' matrices begin at different places of a cache line."""
+    tensors = [product, *(one.meta["val"] for one in factors)]
+    return any(one.stride(0) * one.element_size() % LINE for one in tensors)
 
 
 def _lanes_inside(x: Tensor) -> bool:

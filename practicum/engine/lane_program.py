@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from practicum.engine.lane_graph import tidy
-from practicum.engine.lane_layout import Leaf, Stacked, Whole
+from practicum.engine.lane_layout import Stacked, Whole
 from practicum.engine.lane_level import level
 from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneNoise, Recorder
 from practicum.engine.lane_tape import record
@@ -67,7 +67,7 @@ class Program:
     """A traced update.
 
     Attributes:
-        run: (leaves, others, batch, drawn) in one list -> losses, the metric "loss" or None,
+        run: (stacked tensors, batch, drawn) in one list -> losses, the metric "loss" or None,
             gradients; each with the lanes first.
         moves: the numbers of the leaves whose gradients it returns, in this order.
         draws: what to draw before each run.
@@ -108,8 +108,9 @@ def trace(
     Raises:
         PracticumError: the loss cannot be mapped over lanes; the message names the module.
     """
-    names = tuple(stacked.others)
-    leaves, draws = len(stacked.leaves), rehearsal.draws
+    moved, others = tuple(stacked.moved), tuple(stacked.others)
+    wanted = [name for i in moves for name in stacked.plan[i].names]
+    draws = rehearsal.draws
 
     def one(tensors: dict[str, Tensor], data: Batch, drawn: Sequence[Tensor]) -> Any:
         taker = Drawn(draws, drawn)
@@ -121,16 +122,15 @@ def trace(
         return value, *(torch.as_tensor(metrics[key]) for key in ("loss",) if key in metrics)
 
     def program(*flat: Tensor) -> tuple[Any, ...]:
-        moved = _parameters(stacked.plan, flat[:leaves], moves)
-        others = dict(zip(names, flat[leaves:], strict=False))
-        rest = flat[leaves + len(names) :]
+        tensors = dict(zip((*moved, *others), flat, strict=False))
+        tensors |= {name: tensors[name].detach().requires_grad_() for name in wanted}
+        rest = flat[len(tensors) :]
         data, drawn = rest[: len(batch)], rest[len(batch) :]
         with torch.enable_grad():
-            mapped = vmap(one, randomness="error")({**moved, **others}, data, drawn)
+            mapped = vmap(one, randomness="error")(tensors, data, drawn)
             losses, reported = mapped[0], mapped[1].detach() if mapped[1:] else None
-            wanted = [name for i in moves for name in stacked.plan[i].names]
             found = torch.autograd.grad(
-                losses.sum(), [moved[name] for name in wanted], allow_unused=True
+                losses.sum(), [tensors[name] for name in wanted], allow_unused=True
             )
         gradients = dict(zip(wanted, found, strict=True))
         rows = [stacked.plan[i].join(gradients, stacked.lanes) for i in moves]
@@ -138,25 +138,14 @@ def trace(
 
     memory = tuple(draw.empty(stacked.lanes).zero_() for draw in draws)
     example = [
-        *(leaf.detach().clone() for leaf in stacked.leaves),
-        *(other.clone() for other in stacked.others.values()),
+        *stacked.moved.values(),
+        *(other.clone() for other in stacked.others.values()),  # running statistics move
         *batch,
         *memory,
     ]
     module = _traced(program, whole, example)
     run = torch.compile(module, dynamic=False) if compile else module.forward
     return Program(run, tuple(moves), draws, memory)
-
-
-def _parameters(
-    plan: Sequence[Leaf], leaves: Sequence[Tensor], moves: Sequence[int]
-) -> dict[str, Tensor]:
-    """Return all moved parameters by name; those of the given leaves record gradients."""
-    return {
-        name: view.detach().requires_grad_(i in moves)
-        for i, (leaf, tensor) in enumerate(zip(plan, leaves, strict=True))
-        for name, view in leaf.split(tensor).items()
-    }
 
 
 def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]) -> Any:

@@ -299,9 +299,7 @@ class Group:
         for part in lane_parts(batch, update.accumulate):
             program = self.program(number, update, part, batch)
             self.noise.fill(program.draws, program.memory)
-            losses, reported, *found = program.run(
-                *self.stacked.leaves, *self.stacked.others.values(), *part, *program.memory
-            )
+            losses, reported, *found = program.run(*self.stacked.tensors, *part, *program.memory)
             values = [a + b for a, b in zip(values, losses.tolist(), strict=True)]
             self._watch(values)
             gradients = _sum(gradients, found)

@@ -10,7 +10,8 @@ from typing import Any
 from practicum.engine import files
 from practicum.errors import PracticumError
 
-_CHOSEN = ("arithmetic", "command", "versions", "request_sha256")  # what a request leaves open
+# What a request leaves open.
+_CHOSEN = ("arithmetic", "command", "environment", "versions", "request_sha256")
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)-([0-9a-f]{4,})(?:-(\d+))?")
 
 

@@ -84,6 +84,8 @@ class Lab:
     figures: Callable[[Record], dict[str, Figure]]
     module: str
     header: str
+    precision: str | None = None
+    """The lab's own precision where it does not follow the engine's; then on the CPU only."""
 
 
 def load(module_name: str) -> Lab:
@@ -109,6 +111,7 @@ def load(module_name: str) -> Lab:
         figures=_part(module, "figures"),
         module=module_name,
         header=module.__doc__ or "",
+        precision=getattr(module, "PRECISION", None),
     )
     _check(lab)
     return lab

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import inspect
+import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import practicum
@@ -14,6 +22,7 @@ from practicum.errors import PracticumError, unknown
 from practicum.labs.lab import Lab, fields, setups_at
 
 FORMAT = 1
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +85,19 @@ def read_seeds(text: str) -> tuple[int, ...]:
         if "," in text:
             found = tuple(int(one) for one in text.split(",") if one)
         elif "-" in text[1:]:
-            first, last = text.split("-")
-            found = tuple(range(int(first), int(last) + 1))
+            first, last = (int(one) for one in text.split("-"))
+            found = tuple(range(first, min(last, first + MOST_SEEDS) + 1))
         else:
-            found = tuple(range(int(text)))
-    except ValueError:
+            found = tuple(range(min(int(text), MOST_SEEDS + 1)))
+    except (ValueError, OverflowError, MemoryError):
         found = ()
     if not found or len(set(found)) != len(found) or min(found) < 0:
         raise PracticumError(
             f"--seeds {text!r} is not understood; give a count (20), a range (10-29) or a list "
             "of different seeds (3,5,8)"
         )
+    if len(found) > MOST_SEEDS:
+        raise PracticumError(f"--seeds {text!r} asks for more than {MOST_SEEDS} seeds")
     return found
 
 
@@ -135,8 +146,9 @@ def describe(lab: Lab, request: Request) -> dict[str, Any]:
         "data": _hashes(arms),
         "command": request.command(),
         "device": request.device,
-        "precision": request.precision,
+        "precision": lab.precision or request.precision,
         "compile": request.compile,
+        "code": code(lab),
     }
 
 
@@ -146,7 +158,32 @@ def complete(description: Mapping[str, Any], arithmetic: Arithmetic, reason: str
         **description,
         "arithmetic": {**arithmetic.spec(), "planned": reason},
         "versions": versions(),
+        "environment": environment(),
     }
+
+
+def code(lab: Lab) -> str:
+    """Return the hash of the lab's own code: the syntax beside its experiment, docstrings aside.
+
+    A lab that was changed asks for something else; a comment or a docstring changes nothing.
+    """
+    total = hashlib.sha256()
+    for file in sorted(Path(inspect.getfile(lab.trial)).parent.glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list) and body and _is_docstring(body[0]):
+                body.pop(0)
+        total.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
+    return total.hexdigest()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def arithmetic_of(protocol: Mapping[str, Any]) -> Arithmetic:
@@ -163,14 +200,35 @@ def may_continue(protocol: Mapping[str, Any]) -> bool:
 
 def versions() -> dict[str, str]:
     """Return the versions that a run depends on."""
-    import numpy
-    import torch
-
+    found = {name: metadata.version(name) for name in ("torch", "numpy", "scipy", "statsmodels")}
     return {
         "practicum": practicum.__version__,
+        "library": _library(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        **found,
+    }
+
+
+@cache
+def _library() -> str:
+    """Return the hash of the code that every lab shares."""
+    root, total = Path(practicum.__file__).parent, hashlib.sha256()
+    for room in ("nn", "data", "engine", "learning", "evidence"):
+        for file in sorted((root / room).glob("*.py")):
+            total.update(f"{room}/{file.name}\n".encode() + file.read_bytes())
+    return total.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Return the machine and the day: no part of what decides the bits, but good to know."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((one.partition(":")[2].strip() for one in lines if "model name" in one), model)
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": f"{model}, {os.cpu_count()} cores",
+        "begun": date.today().isoformat(),
     }
 
 

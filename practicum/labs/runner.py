@@ -82,6 +82,12 @@ def prepare(request: Request) -> tuple[Lab, dict[str, Any]]:
     """
     lab = load(catalogue.find(request.lab).module)
     _check_device(request.device)
+    asked = (request.device, request.precision, request.compile)
+    if lab.precision is not None and asked != ("cpu", "float32", False):
+        raise PracticumError(
+            f"lab {lab.name} computes in {lab.precision} on the CPU, whatever is asked; leave out "
+            "--device, --precision and --compile"
+        )
     return lab, describe(lab, request)
 
 
@@ -145,12 +151,12 @@ def plan(lab: Lab, request: Request, workers: int) -> Plan:
 
     if request.scale == "smoke":
         why = "the loop: a smoke run is too short to time"
-        return Plan(arithmetic=_reference(request), workers=workers, reason=why)
+        return Plan(arithmetic=reference(lab, request), workers=workers, reason=why)
     return choose(
         lab.trial,
         setups(lab, request),
         seeds(lab, request),
-        Services(arithmetic=_reference(request), device=request.device),
+        Services(arithmetic=reference(lab, request), device=request.device),
         workers,
     )
 
@@ -169,9 +175,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _reference(request: Request) -> Arithmetic:
+def reference(lab: Lab, request: Request) -> Arithmetic:
+    """Return the reference arithmetic of a request: the loop, one thread."""
     return Arithmetic(
-        precision=request.precision,  # type: ignore[arg-type]  # checked by the command line
+        precision=lab.precision or request.precision,  # type: ignore[arg-type]  # checked by the command line
         compile=request.compile,
         device=request.device,
     )

@@ -2,7 +2,8 @@
 
 A published result is stale when the protocol that its lab asks for today, arithmetic and versions
 aside, is not the one it was made with. An interrupted lab goes on where it stopped. The table in
-README.md is made anew from whatever is published.
+README.md is made anew from whatever is published. Published numbers are those of the reference
+arithmetic, the loop (docs/decisions/005).
 
     python -m practicum.report.results [LAB ...]
 """
@@ -54,7 +55,10 @@ def publish(lab: str, results: Path, runs: Path) -> bool:
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         print(f"  {lab}: {progress.done} of {progress.of} trials{left}", flush=True)
 
-    record = runner.run(request, runs, listener=runner.Listener(progress=say))
+    lab, _ = runner.prepare(request)
+    reference = runner.reference(lab, request)
+    listener = runner.Listener(progress=say)
+    record = runner.run(request, runs, listener=listener, pinned=lambda _: reference)
     published.write(path, published.published(record, request.command(), date.today()))
     print(f"  {lab}: published in {path} after {time.monotonic() - began:.0f} s")
     return True

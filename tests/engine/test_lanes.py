@@ -433,8 +433,7 @@ def moved_lanes_keep_their_bits(build: Callable[[], nn.Module]) -> bool:
         program = group.program(0, group.updates[0], batch, batch)
         group.noise.fill(program.draws, program.memory)
         given = [
-            *(leaf.detach() for leaf in group.stacked.leaves),
-            *group.stacked.others.values(),
+            *group.stacked.tensors,
             *batch,
             *program.memory,
         ]
@@ -674,9 +673,7 @@ def test_tidying_changes_the_operations_and_not_the_numbers(
         batch = group.batches.next()
         program = group.program(0, group.updates[0], batch, batch)
         group.noise.fill(program.draws, program.memory)
-        results = program.run(
-            *group.stacked.leaves, *group.stacked.others.values(), *batch, *program.memory
-        )
+        results = program.run(*group.stacked.tensors, *batch, *program.memory)
         return len(program.run.__self__.graph.nodes), results
 
     tidied, ours = operations(Group(recipe(), (0, 1, 2), 3, services("lanes")))

@@ -59,6 +59,7 @@ TITLE = "A Hopfield network forgets abruptly, and errs long before"
 SOURCE = "Hopfield 1982; Amit, Gutfreund and Sompolinsky 1985"
 YEAR = 1982
 DATA = ()
+PRECISION = "float32"  # whatever the engine uses
 
 SIZES = ("250 units", "500 units", "1000 units", "2000 units")
 LARGE = SIZES[-1]

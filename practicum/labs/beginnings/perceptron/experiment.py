@@ -59,6 +59,7 @@ TITLE = "A perceptron makes at most (R/γ)² mistakes"
 SOURCE = "Rosenblatt 1958; Novikoff 1962"
 YEAR = 1958
 DATA = ("digits",)
+PRECISION = "float64"  # whatever the engine uses
 
 ANSWERS = ("last", "pocket", "averaged", "least squares", "majority")
 # The made sets and their 1/gamma.

@@ -63,6 +63,7 @@ TITLE = "Momentum takes the square root of the condition number"
 SOURCE = "Polyak 1964; Goh 2017"
 YEAR = 1964
 DATA = ()
+PRECISION = "float64"  # whatever the engine uses
 
 CONDITIONS = (10.0, 100.0, 1000.0, 10000.0)
 DESCENT = {f"descent {k:.0f}": k for k in CONDITIONS}
