@@ -55,8 +55,8 @@ def publish(lab: str, results: Path, runs: Path) -> bool:
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         print(f"  {lab}: {progress.done} of {progress.of} trials{left}", flush=True)
 
-    lab, _ = runner.prepare(request)
-    reference = runner.reference(lab, request)
+    loaded, _ = runner.prepare(request)
+    reference = runner.reference(loaded, request)
     listener = runner.Listener(progress=say)
     record = runner.run(request, runs, listener=listener, pinned=lambda _: reference)
     published.write(path, published.published(record, request.command(), date.today()))
