@@ -19,21 +19,28 @@ from benchmarks.measure import QUIET, ROOT, Floor, median
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
 SECTION = re.compile(r"(<!-- benchmark (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+UNKNOWN = "What other programs did meanwhile is not known."
 NOT_YET = "Not measured yet: `python -m benchmarks {name}`.\n"
 
 
 def table(result: Mapping[str, Any]) -> str:
     """Return a result as Markdown: what, table, promises, machine."""
     body = _peers(result) if "contenders" in result else _body(result)
+    return "\n".join([*body, "", _where(result)]) + "\n"
+
+
+def _where(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
-    lines = [
-        *body,
-        "",
-        f"`{result['command']}`, {result['date']}; {machine['processor']}, {machine['cores']} "
-        f"cores, {machine['system']}, Python {machine['python']}, torch {machine['torch']}. "
-        + _others(result["others"]),
+    parts = [
+        machine.get("processor"),
+        f"{machine['cores']} cores",
+        machine.get("system"),
+        f"Python {machine['python']}",
+        f"torch {machine['torch']}",
     ]
-    return "\n".join(lines) + "\n"
+    when = [f"`{result['command']}`", result["date"]] if "command" in result else []
+    begin = ", ".join(when) + "; " if when else ""
+    return f"{begin}{', '.join(filter(None, parts))}. {_others(result.get('others'))}"
 
 
 def _body(result: Mapping[str, Any]) -> list[str]:
@@ -103,7 +110,7 @@ def _floor(floor: Mapping[str, Any]) -> str:
 
 def _others(others: float | None) -> str:
     if others is None:
-        return "What other programs did meanwhile is not known."
+        return UNKNOWN
     text = f"Other programs used {others:.2f} cores meanwhile"
     return f"{text}." if others <= QUIET else f"{text}: **disturbed, to be measured again**."
 

@@ -194,6 +194,9 @@ def test_peers_are_told_with_their_promises_met_missed_or_not_measured() -> None
     assert "- **Reached**: times the speed of slow: at least 3 promised, 4 measured." in text
     assert "- **MISSED**: times the speed of quick: at least 3 promised, 2 measured." in text
     assert "- **Not measured**: gone (not installed)." in text
+    plain = {"cores": 2, "python": "3.11", "torch": "2"}  # as `python -m benchmarks.digits` leaves
+    text = page.table({"contenders": contenders, "floors": floors, "machine": plain})
+    assert text.endswith("2 cores, Python 3.11, torch 2. " + page.UNKNOWN + "\n")
 
 
 def test_the_page_is_filled_between_its_markers_only() -> None:

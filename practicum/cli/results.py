@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from practicum.cli.running import runs_option
 from practicum.engine.files import write_atomic
 from practicum.engine.record import Record
 from practicum.errors import PracticumError
@@ -50,6 +51,7 @@ def finish(record: Record) -> Result:
     if record.state != "finished":
         raise PracticumError(
             f"{record.path} is not finished; go on with: {record.protocol['command']}"
+            + runs_option(record.path.parents[1])
         )
     entry = catalogue.find(record.lab)
     lab = load(entry.module)

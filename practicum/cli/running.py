@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ import typer
 from practicum.errors import PracticumError, unknown
 
 if TYPE_CHECKING:
+    from practicum.cli.results import Result
     from practicum.engine.arithmetic import Arithmetic
     from practicum.engine.record import Record
     from practicum.labs.protocol import Request
@@ -59,8 +62,10 @@ def run(
 
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    if plan and fresh:
-        raise PracticumError("--plan runs nothing and --fresh begins a run; give one of them")
+    if plan and (fresh or as_json):
+        raise PracticumError(
+            "--plan runs nothing: it prints the choice as text; leave out --fresh and --json"
+        )
     requests = [
         Request(
             lab=lab,
@@ -78,11 +83,18 @@ def run(
 
     for request in requests:  # a mistake in the last one is told before the first one runs
         prepare(request)
-    for request in requests:
-        if plan:
+    if plan:
+        for request in requests:
             show_plan(request, workers or None)
-        else:
-            run_one(request, runs, workers or None, fresh, quiet, as_json)
+        return
+    results = []
+    for request in requests:
+        results.append(run_one(request, runs, workers or None, fresh, quiet or as_json))
+        if not as_json:
+            results[-1].print()
+    if as_json:
+        found = [result.plain() for result in results]
+        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=1, ensure_ascii=False))
 
 
 def read_changes(texts: list[str]) -> dict[str, str]:
@@ -109,41 +121,52 @@ def show_plan(request: Request, workers: int | None) -> None:
     lab, description = runner.prepare(request)
     trials = len(description["arms"]) * len(description["seeds"])
     typer.echo(f"{lab.name}: {len(description['arms'])} arms, {trials} trials")
-    for line in runner.plan(lab, request, workers or runner.cores()).lines():
+    chosen = runner.choose(lab, request, description, workers, pin(request))
+    for line in chosen.lines():
         typer.echo(f"  {line}")
 
 
-def run_one(
-    request: Request, runs: Path, workers: int | None, fresh: bool, quiet: bool, as_json: bool
-) -> None:
-    """Run one lab and print what came out."""
+def run_one(request: Request, runs: Path, workers: int | None, fresh: bool, quiet: bool) -> Result:
+    """Run one lab; return what came out, its report written."""
     from practicum.cli.results import finish
     from practicum.engine.interrupt import Interrupted
     from practicum.labs import runner
 
-    display = Display(quiet or as_json)
+    display = Display(quiet)
     try:
         record = runner.run(
             request,
             runs,
             workers=workers,
             fresh=fresh,
-            pinned=lambda request_sha256: published_arithmetic(request.lab, request_sha256),
+            pinned=pin(request),
             listener=runner.Listener(
-                begun=display.begun, progress=display.progress, planning=display.say
+                begun=display.begun,
+                progress=display.progress,
+                planning=display.say,
+                status=display.status,
             ),
         )
     except (Interrupted, KeyboardInterrupt):
         display.close()
-        typer.echo(f"interrupted; {display.kept()}. To go on: {request.command()}", err=True)
+        again = request.command() + runs_option(runs)
+        typer.echo(f"interrupted; {display.kept()}. To go on: {again}", err=True)
         raise typer.Exit(1) from None
     finally:
         display.close()
-    result = finish(record)
-    if as_json:
-        typer.echo(json.dumps(result.plain(), indent=1, ensure_ascii=False))
-    else:
-        result.print()
+    return finish(record)
+
+
+def runs_option(runs: Path) -> str:
+    """Return what a command needs so that it looks into the same folder of runs."""
+    return "" if runs == RUNS else f" --runs {shlex.quote(str(runs))}"
+
+
+def pin(request: Request) -> Callable[[str], Arithmetic | None]:
+    """Return what gives the arithmetic of a published result; only `full` has such."""
+    if request.scale != "full":
+        return lambda request_sha256: None
+    return lambda request_sha256: published_arithmetic(request.lab, request_sha256)
 
 
 def published_arithmetic(lab: str, request_sha256: str) -> Arithmetic | None:
@@ -205,10 +228,11 @@ class Display:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[status]}", style="dim"),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task(lab, completed=done, total=of, left="")
+        self._task = self._bar.add_task(lab, completed=done, total=of, left="", status="")
         self._bar.start()
 
     def progress(self, progress: Progress) -> None:
@@ -220,6 +244,11 @@ class Display:
         elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES or progress.done == progress.of:
             self._told = time.monotonic()
             self.say(f"  {progress.done} of {progress.of} trials ({progress.trial}) {left}")
+
+    def status(self, text: str) -> None:
+        """Show at which steps the trials under way are."""
+        if self._bar is not None:
+            self._bar.update(self._task, status=text)
 
     def kept(self) -> str:
         """Say what an interrupted run has kept."""

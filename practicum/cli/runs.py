@@ -32,12 +32,12 @@ def runs(
     names = sorted(one.name for one in root.iterdir() if one.is_dir()) if root.is_dir() else []
     if lab and lab not in names:
         raise unknown("lab with runs", lab, names)
-    rows = [
-        _row(Record.open(path))
-        for name in names
-        if lab in ("", name)
-        for path in folders(root, name)
-    ]
+    rows = []
+    for path in [path for name in names if lab in ("", name) for path in folders(root, name)]:
+        try:
+            rows.append(_row(Record.open(path)))
+        except PracticumError as damaged:
+            typer.echo(f"practicum: {damaged}", err=True)
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

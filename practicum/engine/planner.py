@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,14 +125,14 @@ def plan(
         why = "the loop: this lab's trials have no training steps to time, or very few"
         return Plan(arithmetic=reference, workers=workers, reason=why)
     timings = [_timing("loop", loop, 1, len(seeds), workers)]
-    best, chosen = timings[0], reference
+    best, chosen, impossible = timings[0], reference, ""
     for group in _groups(len(seeds), workers):
         lanes = replace(reference, path="lanes", lane_group=group)
         try:
             found = _time(trial, setups, seeds[:group], replace(services, arithmetic=lanes))
         except PracticumError as problem:
-            why = f"the loop, because lanes are impossible: {problem}"
-            return Plan(arithmetic=reference, workers=workers, reason=why, timings=tuple(timings))
+            impossible = str(problem)
+            break
         if found is not None:
             timings.append(_timing(f"lanes of {group}", found, group, len(seeds), workers))
             if timings[-1].total < min(best.total, CLEARLY * timings[0].total):
@@ -141,9 +141,28 @@ def plan(
     why = (
         f"lanes of {chosen.lane_group}: {ratio:.1f} times as fast as the loop"
         if chosen.path == "lanes"
+        else f"the loop, because lanes are impossible: {impossible}"
+        if impossible
         else "the loop: lanes are not clearly faster"
     )
     return Plan(arithmetic=chosen, workers=workers, reason=why, timings=tuple(timings))
+
+
+def rehearse(
+    trial: Trial, setups: Mapping[str, Any], seeds: Sequence[int], services: Services
+) -> None:
+    """Begin every arm's trial with one seed, and leave it at its first step.
+
+    Raises:
+        PracticumError: a trial cannot be begun as it is set.
+    """
+
+    def leave(*told: Any) -> None:
+        raise _NoSteps
+
+    for setup in setups.values():
+        with threads_of_a_worker(services.arithmetic.threads), suppress(_NoSteps):
+            trial(setup, seeds[:1], replace(services, probe=leave, poll=leave))
 
 
 def _groups(seeds: int, workers: int) -> list[int]:

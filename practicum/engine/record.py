@@ -335,6 +335,11 @@ class Record:
         """
         return self._trials.weights(arm, seed)
 
+    def trial(self, arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what one trial measured, and where its curves' points lie."""
+        body = self._trials.read(arm, seed)
+        return dict(body["values"]), dict(body["steps"])
+
     def frame(self, measure: str) -> pd.DataFrame:
         """Return a measure as a table: arm, seed, value, and step if it is a curve."""
         import pandas as pd

@@ -32,6 +32,7 @@ def write_events(
             for name, value in values.items():
                 numbers = value if isinstance(value, list) else [value]
                 for step, number in zip(steps.get(name, range(len(numbers))), numbers, strict=True):
-                    writer.add_scalar(name, float(number), int(step))
+                    if not isinstance(number, list):  # TensorBoard has no table of curves
+                        writer.add_scalar(name, float(number), int(step))
     except OSError as error:
         logging.getLogger(__name__).warning("no TensorBoard events in %s: %s", folder, error)

@@ -108,30 +108,41 @@ def find(name: str) -> Entry:
 def _all() -> tuple[tuple[Entry, ...], dict[str, str]]:
     found: dict[str, Entry] = {}
     wrong: dict[str, str] = {}
-    for file, module, origin in _sources():
-        name = file.parts[-2].replace("_", "-")
+    for name, module, origin in _sources():
         try:
+            file = _file(module) if origin != "practicum" else _ours(module)
+            name = file.parts[-2].replace("_", "-")
             if name in found:
                 raise PracticumError(
                     f"two labs are named {name!r}: {found[name].module} is kept, {module} is not"
                 )
             found[name] = read(file, module, origin)
-        except (PracticumError, SyntaxError) as error:
+        except (PracticumError, SyntaxError, ImportError, ValueError, OSError) as error:
             wrong[f"{name} of {origin}" if name in found else name] = str(error)
     return tuple(sorted(found.values(), key=lambda e: (TOPICS.index(e.topic), e.name))), wrong
 
 
-def _sources() -> Iterator[tuple[Path, str, str]]:
-    """Yield (experiment file, module, origin)."""
-    root = Path(__file__).parent
-    for file in root.glob("*/*/experiment.py"):
+def _sources() -> Iterator[tuple[str, str, str]]:
+    """Yield (name, module, origin)."""
+    for file in Path(__file__).parent.glob("*/*/experiment.py"):
         topic, lab = file.parts[-3:-1]
-        yield file, f"practicum.labs.{topic}.{lab}.experiment", "practicum"
+        yield lab.replace("_", "-"), f"practicum.labs.{topic}.{lab}.experiment", "practicum"
     for point in entry_points(group="practicum.labs"):
-        spec = importlib.util.find_spec(point.value)
-        if spec is None or spec.origin is None:
-            raise PracticumError(f"the lab {point.name!r} of {point.dist} has no module to read")
-        yield Path(spec.origin), point.value, point.dist.name if point.dist else point.name
+        yield point.name, point.value, point.dist.name if point.dist else point.name
+
+
+def _ours(module: str) -> Path:
+    return Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _file(module: str) -> Path:
+    """Return the file of another package's lab; its parent packages are imported, not itself."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise PracticumError(f"the module {module} is not there")
+    if len(module.split(".")) < 3:
+        raise PracticumError(f"{module}: a lab's module is PACKAGE.TOPIC.LAB.experiment")
+    return Path(spec.origin)
 
 
 def read(file: Path, module: str, origin: str) -> Entry:

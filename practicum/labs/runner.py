@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +42,8 @@ from practicum.labs.protocol import (
 
 if TYPE_CHECKING:
     from practicum.engine.planner import Plan
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ class Listener:
     begun: Callable[[Record, bool, tuple[str, ...]], None] = lambda record, resumed, damaged: None
     progress: Callable[[Progress], None] = lambda progress: None
     planning: Callable[[str], None] = lambda text: None
+    status: Callable[[str], None] = lambda text: None
 
 
 def prepare(request: Request) -> tuple[Lab, dict[str, Any]]:
@@ -121,17 +127,14 @@ def run(
     """
     listener = listener or Listener()
     lab, description = prepare(request)
-    workers = workers or (1 if request.scale == "smoke" else cores())
     request_sha256 = request_digest(description)
     found = None if fresh else find(root, lab.name, request_sha256, may_continue)
     if found is not None and found.state == "finished":
         listener.begun(found, True, ())
         return found
     if found is None:
-        chosen = _pinned(pinned(request_sha256), workers)
-        if chosen is None:
-            listener.planning("timing a few steps of each way to run")
-            chosen = plan(lab, request, workers)
+        listener.planning("timing a few steps of each way to run")
+        chosen = choose(lab, request, description, workers, pinned)
         arithmetic = chosen.arithmetic
         record = Record.create(root, complete(description, arithmetic, chosen.reason))
     else:
@@ -139,20 +142,19 @@ def run(
     with interrupt.listening() as stop, record.lock():
         damaged = record.repair()
         listener.begun(record, found is not None, damaged)
-        _trials(lab, request, record, arithmetic, workers, executor, listener, stop)
+        at_work = workers or default_workers(request)
+        _trials(lab, request, record, arithmetic, at_work, executor, listener, stop)
+        _complete_events(record)
         judge_record(record, lab)
+        stop.check()  # a signal after the last step must not be forgotten before the next lab
     return record
 
 
 def plan(lab: Lab, request: Request, workers: int) -> Plan:
     """Choose the arithmetic of a new run by timing a few steps (`practicum.engine.planner`)."""
-    from practicum.engine.planner import Plan
-    from practicum.engine.planner import plan as choose
+    from practicum.engine.planner import plan as by_timing
 
-    if request.scale == "smoke":
-        why = "the loop: a smoke run is too short to time"
-        return Plan(arithmetic=reference(lab, request), workers=workers, reason=why)
-    return choose(
+    return by_timing(
         lab.trial,
         setups(lab, request),
         seeds(lab, request),
@@ -161,13 +163,35 @@ def plan(lab: Lab, request: Request, workers: int) -> Plan:
     )
 
 
-def _pinned(arithmetic: Arithmetic | None, workers: int) -> Plan | None:
-    from practicum.engine.planner import Plan
+def choose(
+    lab: Lab,
+    request: Request,
+    description: dict[str, Any],
+    workers: int | None,
+    pinned: Callable[[str], Arithmetic | None] = lambda request_sha256: None,
+) -> Plan:
+    """Choose how a new run is made: as published, as the reference, or by timing.
 
-    if arithmetic is None:
-        return None
+    Raises:
+        PracticumError: a trial cannot be begun as it is set.
+    """
+    from practicum.engine.planner import Plan, rehearse
+
+    workers = workers or default_workers(request)
+    arithmetic = pinned(request_digest(description))
     why = "the arithmetic of the published result of the same request"
+    if arithmetic is None and request.scale == "smoke":
+        arithmetic, why = reference(lab, request), "the loop: a smoke run is too short to time"
+    if arithmetic is None:
+        return plan(lab, request, workers)
+    services = Services(arithmetic=reference(lab, request), device=request.device)
+    rehearse(lab.trial, setups(lab, request), seeds(lab, request), services)
     return Plan(arithmetic=arithmetic, workers=workers, reason=why)
+
+
+def default_workers(request: Request) -> int:
+    """Return how many processes are used unless told: starting some takes longer than a smoke."""
+    return 1 if request.scale == "smoke" else cores()
 
 
 def cores() -> int:
@@ -222,19 +246,71 @@ def _trials(
             )
         )
 
-    tasks = _tasks(lab, request, record, arithmetic, done)
-    run_tasks(
-        tasks,
-        on_done=on_done,
-        workers=workers,
-        threads=arithmetic.threads,
-        executor=executor,
-        stop=stop,
-    )
+    with watching(listener.status) as status:
+        run_tasks(
+            _tasks(lab, request, record, arithmetic, done, status),
+            on_done=on_done,
+            workers=workers,
+            threads=arithmetic.threads,
+            executor=executor,
+            stop=stop,
+        )
+
+
+@contextmanager
+def watching(tell: Callable[[str], None]) -> Iterator[Path]:
+    """Within, what trials write about their steps into this folder is told now and then."""
+    ended = threading.Event()
+
+    def watch(folder: Path) -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            texts = [_read(path) for path in sorted(folder.iterdir())]
+            tell("; ".join(text for text in texts if text))
+
+    with tempfile.TemporaryDirectory() as folder:
+        watcher = threading.Thread(target=watch, args=(Path(folder),), daemon=True)
+        watcher.start()
+        try:
+            yield Path(folder)
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # its trial has just ended
+        return ""
+
+
+class Status:
+    """Writes how far one task is, a few times a second; a reader may miss any of it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self._last = 0.0
+
+    def __call__(self, done: int, of: int) -> None:
+        """Tell the steps done and the steps in all."""
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LOOKS:
+            self._last = time.monotonic()
+            with suppress(OSError):
+                self.path.write_text(f"{self.name}: step {done} of {of}", encoding="utf-8")
+
+    def end(self) -> None:
+        """Take the text away."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def _tasks(
-    lab: Lab, request: Request, record: Record, arithmetic: Arithmetic, done: set[tuple[str, int]]
+    lab: Lab,
+    request: Request,
+    record: Record,
+    arithmetic: Arithmetic,
+    done: set[tuple[str, int]],
+    status: Path,
 ) -> list[Task]:
     """One task for each arm and group of seeds that is not finished.
 
@@ -255,10 +331,11 @@ def _tasks(
                 "arithmetic": arithmetic,
                 "checkpoint": record.path / "checkpoints" / arm,
                 "keep": record.seeds[0],
+                "status": status / f"{i}-{j}",
             },
         )
-        for group in groups
-        for arm, setup in setups(lab, request).items()
+        for i, group in enumerate(groups)
+        for j, (arm, setup) in enumerate(setups(lab, request).items())
         if not all((arm, seed) in done for seed in group)
     ]
 
@@ -272,6 +349,7 @@ def perform(
     arithmetic: Arithmetic,
     checkpoint: Path,
     keep: int,
+    status: Path,
 ) -> list[dict[str, Any]]:
     """Do one arm's trial for some seeds, in whatever process this is.
 
@@ -284,18 +362,25 @@ def perform(
         checkpoint: folder for step checkpoints.
         keep: the seed whose final weights are returned whole; of the others only the digest.
 
+        status: file in which the steps done are told.
+
     Returns:
         One plain result for each seed.
     """
+    progress = Status(status, f"{arm}, seed {seeds[0]}" + (" ..." if len(seeds) > 1 else ""))
     trial = importlib.import_module(module).trial
     services = Services(
         arithmetic=arithmetic,
         device=arithmetic.device,
+        progress=progress,
         poll=interrupt.here().check,
         checkpoint=checkpoint,
     )
     began = time.perf_counter()
-    measured = trial(setup, seeds, services)
+    try:
+        measured = trial(setup, seeds, services)
+    finally:
+        progress.end()
     seconds = (time.perf_counter() - began) / len(seeds)
     return [
         {"arm": arm, "seed": seed, "seconds": seconds, **result}
@@ -353,6 +438,16 @@ def _keep(record: Record, one: dict[str, Any]) -> None:
     )
     folder = record.path / "events" / one["arm"] / f"seed-{one['seed']}"
     write_events(folder, one["values"], one["steps"])
+
+
+def _complete_events(record: Record) -> None:
+    """Write the events of trials whose process died between the trial's file and its events."""
+    from practicum.engine.tensorboard import write_events
+
+    for arm, seed in record.pairs:
+        folder = record.path / "events" / arm / f"seed-{seed}"
+        if not folder.exists():
+            write_events(folder, *record.trial(arm, seed))
 
 
 def judge_record(record: Record, lab: Lab) -> None:

@@ -37,9 +37,10 @@ Pitfalls of naive reproductions
     A plain network at a poor learning rate, which makes any figure possible. Inputs that are not
     standardised, which hurts only the plain network. Measuring in training mode, where the answer
     for an image depends on the rest of its batch. Batches of 2 to 8 images, which reverse the
-    result. Sigmoid units, with which plain networks do worst: see the relu pair. The grid, the
-    number of updates and the strength of the noise were chosen with seeds that no run uses by
-    default (1000 and 1001), the thresholds before any run.
+    result. Sigmoid units, with which plain networks do worst: see the relu pair. The grid and
+    the number of updates were chosen with seeds that no run uses by default (1000 and 1001), the
+    thresholds before any run. The noise was made stronger, which makes its claims harder to
+    support, after a first run of ten seeds at the quick scale.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ _MNIST = {"train_size": 50000, "validation_size": 1000}
 SCALES = {
     "smoke": Scale(seeds=2, set={"steps": 6, "rates": (0.25, 2.0), "points": 2}),
     "quick": Scale(seeds=10),
-    "full": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 600}),
+    "full": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 500}),
     "paper": Scale(seeds=10, data="mnist", set={**_MNIST, "steps": 50000, "points": 100}),
 }
 
