@@ -19,6 +19,7 @@ from benchmarks.measure import QUIET, ROOT, Floor, median
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
 SECTION = re.compile(r"(<!-- benchmark (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+DISTURBED = "**disturbed, to be measured again**"
 UNKNOWN = "What other programs did meanwhile is not known."
 NOT_YET = "Not measured yet: `python -m benchmarks {name}`.\n"
 
@@ -40,7 +41,16 @@ def _where(result: Mapping[str, Any]) -> str:
     ]
     when = [f"`{result['command']}`", result["date"]] if "command" in result else []
     begin = ", ".join(when) + "; " if when else ""
+    if "others" not in result and "load_average" in machine:
+        return f"{begin}{', '.join(filter(None, parts))}. {_load(machine)}"
     return f"{begin}{', '.join(filter(None, parts))}. {_others(result.get('others'))}"
+
+
+def _load(machine: Mapping[str, Any]) -> str:
+    """Tell what a program that only knows the load average can tell of others."""
+    load, busy = machine["load_average"][1], machine["cores"]
+    text = f"Load average over the last five minutes {load:.1f}"
+    return f"{text}: {DISTURBED}." if load > busy + QUIET else f"{text}."
 
 
 def _body(result: Mapping[str, Any]) -> list[str]:
@@ -112,7 +122,7 @@ def _others(others: float | None) -> str:
     if others is None:
         return UNKNOWN
     text = f"Other programs used {others:.2f} cores meanwhile"
-    return f"{text}." if others <= QUIET else f"{text}: **disturbed, to be measured again**."
+    return f"{text}." if others <= QUIET else f"{text}: {DISTURBED}."
 
 
 def saved(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:

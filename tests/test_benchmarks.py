@@ -8,6 +8,7 @@ say so, a measurement that leaves out worker processes. No time is asserted.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_rounds_begin_with_another_contender_each() -> None:
         order.append(name)
         return Run(wall=float(len(order)), processor=0, memory=None, answer=None)
 
-    runs = interleaved({name: lambda name=name: run(name) for name in "abc"}, repeats=3)
+    runs = interleaved({name: partial(run, name) for name in "abc"}, repeats=3)
     assert "".join(order) == "abcbcacab"
     assert ratios(runs["a"], runs["b"]) == [1 / 2, 6 / 4, 8 / 9]
 
@@ -197,6 +198,8 @@ def test_peers_are_told_with_their_promises_met_missed_or_not_measured() -> None
     plain = {"cores": 2, "python": "3.11", "torch": "2"}  # as `python -m benchmarks.digits` leaves
     text = page.table({"contenders": contenders, "floors": floors, "machine": plain})
     assert text.endswith("2 cores, Python 3.11, torch 2. " + page.UNKNOWN + "\n")
+    loaded = page.table({"contenders": contenders, "machine": plain | {"load_average": [3, 5, 9]}})
+    assert page.DISTURBED in loaded
 
 
 def test_the_page_is_filled_between_its_markers_only() -> None:

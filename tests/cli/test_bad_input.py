@@ -51,6 +51,12 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("run dropout --set steps=3 --set steps=4", ("'steps'", "twice")),
     ("run dropout --set train_size=5000", ("train_size 5000", "more than")),
     ("run dropout --set batch_size=500", ("batch size 500", "200")),
+    ("run dropout --scale smoke --set batch_size=5000", ("batch size 5000", "200")),
+    ("run dropout --scale smoke --data karate", ("karate",)),
+    ("run dropout --seeds 1-99999999999", ("100000",)),
+    ("run perceptron --compile", ("perceptron computes in float64", "--compile")),
+    ("run perceptron --precision bfloat16", ("perceptron computes in float64",)),
+    ("run dropout --plan --json", ("--plan", "--json")),
     ("run dropout --workers=-1", ("--workers",)),
     ("run dropout --workers two", ("--workers", "integer")),
     ("run dropout --device cudo", ("no device named 'cudo'", "'cuda'")),
@@ -75,7 +81,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("data check mnits", ("did you mean 'mnist'",)),
     ("data where mnits", ("did you mean 'mnist'",)),
     ("selftest evidense", ("no self-test named", "'evidence'")),
-    ("selftest evidence --pairs 3", ("--pairs", "20")),
+    ("selftest evidence --pairs 3", ("--pairs", "60")),
 ]
 
 
@@ -90,7 +96,7 @@ def test_bad_input_is_told_clearly_and_begins_nothing(
     assert "Traceback" not in told
     for text in says:
         assert text in told.replace("\n", " "), told
-    assert not list(tmp_path.glob("runs/*/*/trials/*")), "nothing may have been run"
+    assert not list(tmp_path.glob("runs/*/*/protocol.json")), "no run may have been begun"
 
 
 def test_a_data_folder_that_is_no_folder_is_named(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from practicum.errors import PracticumError
-from practicum.labs import catalogue
+from practicum.labs import catalogue, runner
+from practicum.labs.protocol import Request
 
 GOOD = """
 TITLE = "A title"
@@ -60,6 +62,80 @@ def test_a_part_that_is_no_literal_is_told(tmp_path: Path, bad: str) -> None:
 def test_a_topic_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with pytest.raises(PracticumError, match="visoin"):
         catalogue.read(write(tmp_path, GOOD, topic="visoin"), "a.b", "other")
+
+
+PLUGIN = """
+\"\"\"A lab from elsewhere.\"\"\"
+from dataclasses import dataclass
+from practicum.engine.seeds import streams
+from practicum.engine.services import Measurements
+from practicum.evidence import Measure, lower
+from practicum.labs.lab import Scale, setting
+
+TITLE = "A lab from another package"
+SOURCE = "Nobody 2000"
+YEAR = 2000
+DATA = ()
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    shift: float = setting(0.0, "what is added")
+
+ARMS = {"one": Setup(), "two": Setup(shift=3.0)}
+MEASURES = (Measure("m", better="lower", says="a number"),)
+CLAIMS = (lower("m", "one", than="two", sentence="One is lower."),)
+SCALES = {
+    "smoke": Scale(seeds=3),
+    "quick": Scale(seeds=5),
+    "full": Scale(seeds=10),
+    "paper": Scale(seeds=10),
+}
+
+def trial(setup, seeds, services):
+    draws = [streams(seed).numpy("noise").normal() + setup.shift for seed in seeds]
+    return Measurements(values={"m": draws})
+
+def figures(record):
+    return {}
+"""
+
+
+def install(site: Path, name: str, target: str) -> None:
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[practicum.labs]\n{name} = {target}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    catalogue._all.cache_clear()
+    yield tmp_path
+    catalogue._all.cache_clear()
+
+
+def test_a_lab_of_another_package_is_listed_as_such_and_runs(site: Path) -> None:
+    folder = site / "elsewhere" / "society" / "their_lab"
+    folder.mkdir(parents=True)
+    for each in (folder, folder.parent, folder.parent.parent):
+        (each / "__init__.py").write_text("")
+    (folder / "experiment.py").write_text(PLUGIN)
+    install(site, "elsewhere", "elsewhere.society.their_lab.experiment")
+    entry = catalogue.find("their-lab")
+    assert (entry.origin, entry.topic) == ("elsewhere", "society")
+    record = runner.run(Request(lab="their-lab", scale="smoke"), site / "runs", workers=1)
+    assert len(record.verdicts) == 1
+
+
+@pytest.mark.parametrize("target", ["nowhere.to.be.found", "json", "practicum.nothing.here.either"])
+def test_a_broken_lab_of_another_package_harms_no_other(site: Path, target: str) -> None:
+    install(site, "broken", target)
+    assert "dropout" in {entry.name for entry in catalogue.entries()}
+    (problem,) = catalogue.problems().values()
+    assert problem
+    with pytest.raises(PracticumError):
+        catalogue.find("broken")
 
 
 def test_listing_and_showing_import_nothing_heavy() -> None:

@@ -18,11 +18,12 @@ Arms and what is held equal
     linear       control: softmax regression
     majority     control: the commonest class of the training images
     lenet, mlp and permuted have the same number of parameters within 2 %, modern within 4 %. All
-    arms have, at each seed, the same training images in the same order, updates, optimizer, and tuning: each
-    tries the same learning rates at each number of images and keeps the one with the lowest
-    validation error (the first of equal ones). Test images choose nothing. Parameters and updates
-    are equalised; multiplications are not: LeNet-5 needs several times as many. A perceptron's
-    chances do not depend on where the pixels stand, so permuted is compared with mlp as it is.
+    arms have, at each seed, the same training images in the same order, updates, optimizer, and
+    tuning: each tries the same learning rates at each number of images and keeps the one with
+    the lowest validation error (the first of equal ones). Test images choose nothing.
+    Parameters and updates are equalised; multiplications are not: LeNet-5 needs several times
+    as many. A perceptron's chances do not depend on where the pixels stand, so permuted is
+    compared with mlp as it is.
 
 Primary measure
     test_error_few, percent of test images misclassified after training on the fewest images; the
