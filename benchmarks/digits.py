@@ -11,6 +11,7 @@ their training and counted. `hand` is the plain loop, seed after seed, with the 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import multiprocessing
 import sys
 import time
@@ -308,10 +309,7 @@ CONTENDERS: dict[str, tuple[str, Callable[[Sequence[int]], Trained], int, tuple[
 def contend(key: str, threads: int) -> int:
     """Run one contender in this process and print its answer."""
     _, function, seeds, _ = CONTENDERS[key]
-    try:
-        if key in ("lightning", "skorch", "keras"):
-            __import__(key)
-    except ImportError:
+    if key in ("lightning", "skorch", "keras") and importlib.util.find_spec(key) is None:
         return harness.MISSING
     import torch
 

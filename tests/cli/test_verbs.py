@@ -139,7 +139,7 @@ def test_the_shell_completes_verbs() -> None:
         [
             sys.executable,
             "-c",
-            "import sys; sys.argv = ['practicum']\nfrom practicum.cli.main import app\napp(prog_name='practicum')",
+            "from practicum.cli.main import app; app(prog_name='practicum')",
         ],
         env={**os.environ, **words},
         capture_output=True,

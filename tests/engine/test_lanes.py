@@ -718,6 +718,7 @@ def test_a_tensor_computed_out_of_the_recorder_s_sight_is_refused() -> None:
 
 @pytest.mark.soak
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, on import
 def test_compiled_lanes_agree_with_the_loop() -> None:
     what = recipe()
     loop = train(what, (3, 4, 5), services("loop"))
