@@ -26,36 +26,48 @@ PRECISIONS = ("float32", "float64", "bfloat16")
 SECONDS_BETWEEN_LINES = 10.0
 
 
+Labs = Annotated[
+    list[str], typer.Argument(metavar="LAB...", help="The labs to run, one after the other.")
+]
+Scale = Annotated[
+    str, typer.Option(help="smoke (seconds), quick (two minutes), full (published), paper.")
+]
+Seeds = Annotated[str, typer.Option(help="A count (20), a range (10-29) or a list (3,5,8).")]
+Data = Annotated[str, typer.Option(help="Data set; `practicum data list` names them.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="[ARM.]FIELD=VALUE", help="Change a setting; repeatable."),
+]
+Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one for each core.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Precision = Annotated[str, typer.Option(help="float32, float64 or bfloat16.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Use torch.compile.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Time the ways to run, print the choice, and stop.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, even if the same run is finished.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RunsFolder = Annotated[Path, typer.Option(help="Folder of all runs.")]
+
+
 def run(
-    labs: Annotated[
-        list[str], typer.Argument(metavar="LAB...", help="The labs to run, one after the other.")
-    ],
-    scale: Annotated[
-        str, typer.Option(help="smoke (seconds), quick (two minutes), full (published), paper.")
-    ] = "quick",
-    seeds: Annotated[
-        str, typer.Option(help="A count (20), a range (10-29) or a list (3,5,8).")
-    ] = "",
-    data: Annotated[str, typer.Option(help="Data set; `practicum data list` names them.")] = "",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="[ARM.]FIELD=VALUE", help="Change a setting; repeatable."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes; 0: one for each core.")
-    ] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
-    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Time the ways to run, print the choice, and stop.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew, even if the same run is finished.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = RUNS,
+    labs: Labs,
+    scale: Scale = "quick",
+    seeds: Seeds = "",
+    data: Data = "",
+    changes: Changes = None,
+    workers: Workers = 0,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compile = False,
+    plan: PlanOnly = False,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    runs: RunsFolder = RUNS,
 ) -> None:
     """Run labs to their verdicts. The same command continues an interrupted run."""
     from practicum.labs.protocol import Request, read_seeds

@@ -134,7 +134,7 @@ def level_elementwise(function: Any, strides: tuple[int, ...], *args: Any, **kwa
     shape: tuple[int, ...] = ()
     for one in args:
         if isinstance(one, Tensor):
-            shape = torch.broadcast_shapes(shape, one.shape)  # type: ignore[no-untyped-call]
+            shape = torch.broadcast_shapes(shape, one.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     numel = math.prod(shape)
 
     def fill(one: Any) -> Any:

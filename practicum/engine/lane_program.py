@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from practicum.engine.lane_draws import Draw, Drawn, LaneNoise, Recorder
 from practicum.engine.lane_graph import tidy
 from practicum.engine.lane_layout import Stacked, Whole
 from practicum.engine.lane_level import level
-from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneNoise, Recorder
+from practicum.engine.lane_noise import Intercept
 from practicum.engine.lane_tape import record
 from practicum.engine.updates import Batch, Loss
 from practicum.errors import PracticumError

@@ -22,8 +22,8 @@ from torch.optim import Optimizer
 from practicum.engine.checkpoint import Checkpoint
 from practicum.engine.evaluation import Evaluation, points
 from practicum.engine.events import Event, Moment
+from practicum.engine.lane_draws import LaneGenerators
 from practicum.engine.lane_layout import Stacked, Whole, check_alike, plan_leaves
-from practicum.engine.lane_noise import LaneGenerators
 from practicum.engine.lane_program import Program, Rehearsal, rehearse, trace
 from practicum.engine.optimizers import ELEMENTWISE, build
 from practicum.engine.seeds import generator_states, set_generator_states, streams

@@ -6,25 +6,22 @@ plain arrays; whoever computes a trial, its bits are the protocol's.
 
 from __future__ import annotations
 
-import importlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from practicum.engine import files, interrupt
+from practicum.engine import interrupt
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.protocol import request_digest
 from practicum.engine.record import Record, find
-from practicum.engine.services import Measurements, Services
+from practicum.engine.services import Services
 from practicum.engine.workers import Task, run_tasks
 from practicum.errors import PracticumError, unknown
 from practicum.evidence import Outcomes, judge
@@ -284,26 +281,6 @@ def _read(path: Path) -> str:
         return ""
 
 
-class Status:
-    """Writes how far one task is, a few times a second; a reader may miss any of it."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
-        self._last = 0.0
-
-    def __call__(self, done: int, of: int) -> None:
-        """Tell the steps done and the steps in all."""
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LOOKS:
-            self._last = time.monotonic()
-            with suppress(OSError):
-                self.path.write_text(f"{self.name}: step {done} of {of}", encoding="utf-8")
-
-    def end(self) -> None:
-        """Take the text away."""
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-
 def _tasks(
     lab: Lab,
     request: Request,
@@ -322,7 +299,7 @@ def _tasks(
     return [
         Task(
             name=f"{arm}, seed {group[0]}" + (f" to {group[-1]}" if len(group) > 1 else ""),
-            function="practicum.labs.runner:perform",
+            function="practicum.labs.performing:perform",
             arguments={
                 "module": lab.module,
                 "arm": arm,
@@ -338,88 +315,6 @@ def _tasks(
         for j, (arm, setup) in enumerate(setups(lab, request).items())
         if not all((arm, seed) in done for seed in group)
     ]
-
-
-def perform(
-    *,
-    module: str,
-    arm: str,
-    setup: Any,
-    seeds: Sequence[int],
-    arithmetic: Arithmetic,
-    checkpoint: Path,
-    keep: int,
-    status: Path,
-) -> list[dict[str, Any]]:
-    """Do one arm's trial for some seeds, in whatever process this is.
-
-    Args:
-        module: the lab's module.
-        arm: name of the arm.
-        setup: its settings.
-        seeds: which seeds.
-        arithmetic: what decides the bits.
-        checkpoint: folder for step checkpoints.
-        keep: the seed whose final weights are returned whole; of the others only the digest.
-
-        status: file in which the steps done are told.
-
-    Returns:
-        One plain result for each seed.
-    """
-    progress = Status(status, f"{arm}, seed {seeds[0]}" + (" ..." if len(seeds) > 1 else ""))
-    trial = importlib.import_module(module).trial
-    services = Services(
-        arithmetic=arithmetic,
-        device=arithmetic.device,
-        progress=progress,
-        poll=interrupt.here().check,
-        checkpoint=checkpoint,
-    )
-    began = time.perf_counter()
-    try:
-        measured = trial(setup, seeds, services)
-    finally:
-        progress.end()
-    seconds = (time.perf_counter() - began) / len(seeds)
-    return [
-        {"arm": arm, "seed": seed, "seconds": seconds, **result}
-        for seed, result in zip(seeds, split(measured, seeds, keep), strict=True)
-    ]
-
-
-def split(measured: Measurements, seeds: Sequence[int], keep: int) -> list[dict[str, Any]]:
-    """Take a trial's measurements apart, one result for each seed.
-
-    Raises:
-        PracticumError: an array does not have the seeds as its leading axis.
-    """
-    arrays = {name: _array(value) for name, value in measured.values.items()}
-    for name, array in arrays.items():
-        if array.shape[:1] != (len(seeds),):
-            raise PracticumError(
-                f"measure {name!r} has shape {array.shape}; the leading axis is the "
-                f"{len(seeds)} seeds"
-            )
-    diverged = np.zeros(len(seeds), bool) if measured.diverged is None else measured.diverged
-    steps = {name: _array(at).tolist() for name, at in measured.steps.items()}
-    results = []
-    for i, seed in enumerate(seeds):
-        weights = measured.weights[i] if measured.weights else None
-        results.append(
-            {
-                "values": {name: array[i].tolist() for name, array in arrays.items()},
-                "steps": steps,
-                "diverged": bool(diverged[i]),
-                "digest": None if weights is None else files.digest_tensors(weights),
-                "weights": weights if seed == keep else None,
-            }
-        )
-    return results
-
-
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _keep(record: Record, one: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from practicum.engine.record import Record
 from practicum.engine.services import Services
-from practicum.labs import catalogue, runner
+from practicum.labs import catalogue, performing, runner
 from practicum.labs.catalogue import Entry
 from practicum.labs.lab import load, setups_at
 from practicum.labs.protocol import Request
@@ -67,7 +67,7 @@ def test_a_seed_alone_gives_the_bits_it_gives_among_others(
     record = records[entry.name]
     last = record.seeds[-1]
     for arm, setup in setups_at(lab, lab.scales["smoke"], {}).items():
-        (alone,) = runner.split(lab.trial(setup, [last], Services()), [last], keep=-1)
+        (alone,) = performing.split(lab.trial(setup, [last], Services()), [last], keep=-1)
         for name, value in alone["values"].items():
             among = record.values(name, arm)[-1]
             assert np.array_equal(np.asarray(value, float), among, equal_nan=True), (arm, name)

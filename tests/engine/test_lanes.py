@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from practicum.engine import lanes, optimizers
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.clipping import AutoClip, ClipNorm
-from practicum.engine.lane_noise import Draw, Drawn, Intercept, LaneGenerators, LaneNoise, Recorder
+from practicum.engine.lane_draws import Draw, Drawn, LaneGenerators, LaneNoise, Recorder
+from practicum.engine.lane_noise import Intercept
 from practicum.engine.lane_tape import record
 from practicum.engine.lanes import Group, lanes_problem, train_lanes
 from practicum.engine.noise import GlobalNoise, Noise

@@ -20,7 +20,7 @@ from practicum.engine.planner import Plan
 from practicum.engine.record import Record
 from practicum.engine.services import Measurements
 from practicum.errors import PracticumError
-from practicum.labs import runner
+from practicum.labs import performing, runner
 from practicum.labs.protocol import Request
 
 REQUEST = Request(lab="dropout", scale="smoke", seeds=(0, 1, 2), set={"steps": "12"})
@@ -127,4 +127,4 @@ def test_a_run_of_another_machine_is_not_continued(
 def test_measurements_without_the_seeds_in_front_are_refused() -> None:
     wrong = Measurements(values={"error": np.zeros((2, 3))})
     with pytest.raises(PracticumError, match="leading axis is the 3 seeds"):
-        runner.split(wrong, [0, 1, 2], keep=0)
+        performing.split(wrong, [0, 1, 2], keep=0)
