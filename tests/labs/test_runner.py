@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.planner import Plan
 from practicum.engine.record import Record
 from practicum.engine.services import Measurements
 from practicum.errors import PracticumError
@@ -93,11 +92,10 @@ def test_events_and_the_first_seeds_weights_are_kept(reference: Record) -> None:
 
 
 def test_a_group_of_lanes_finished_in_part_is_done_again_with_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    lanes = Plan(arithmetic=Arithmetic(path="lanes", lane_group=2), workers=1, reason="test")
-    monkeypatch.setattr(runner, "plan", lambda lab, request, workers: lanes)
-    record = runner.run(REQUEST, tmp_path, workers=1)
+    lanes = Arithmetic(path="lanes", lane_group=2)
+    record = runner.run(REQUEST, tmp_path, workers=1, pinned=lambda request_sha256: lanes)
     before = outcome(record)
     (record.path / "verdict.json").unlink()
     (record.path / "trials" / "dropout--1.json").unlink()
