@@ -14,11 +14,20 @@ import pytest
 DEADLINE = 60.0  # seconds until a test gives up; nothing is concluded from being fast
 
 
-def start(*words: str) -> subprocess.Popen[str]:
+class Chore(subprocess.Popen[str]):
+    """A process that is killed when its test is left, so that a failing test never waits."""
+
+    def __exit__(self, *why: object) -> None:
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(None, None, None)
+
+
+def start(*words: str) -> Chore:
     """Start a chore in a process group of its own."""
     command = [sys.executable, "-m", "tests.engine.chores", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    return Chore(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
 def gone(pid: int) -> bool:

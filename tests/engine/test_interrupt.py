@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,7 +109,12 @@ def test_a_second_signal_stops_what_never_looks_up(tmp_path: Path, workers: int)
         to_parent(process, signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):  # the first one waits for the step's end
             process.wait(0.3)
-        to_parent(process, signal.SIGINT)
+        end = time.monotonic() + DEADLINE
+        while process.poll() is None and time.monotonic() < end:
+            # Again and again: on a busy machine two signals may reach the handler as one.
+            to_parent(process, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
         out, err = process.communicate(timeout=DEADLINE)
     assert "stopped at once" in out
     assert err == ""

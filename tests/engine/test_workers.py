@@ -186,7 +186,7 @@ def test_after_a_request_to_stop_no_task_is_begun(workers: int) -> None:
     assert active_children() == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT])
 def test_workers_die_with_their_parent(tmp_path: Path, how: signal.Signals) -> None:
     with start("parent", "sleep_long", str(tmp_path), "2") as parent:
         workers = announced(tmp_path, 2)
