@@ -69,8 +69,9 @@ class Subsampling(nn.Module):
 
     def forward(self, x_BMHW: Float[Tensor, "B M H W"]) -> Float[Tensor, "B M h w"]:
         """Return maps of half the side."""
-        sums = 4 * F.avg_pool2d(x_BMHW, 2)
-        return sums * self.coefficient.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        pairs = x_BMHW[..., ::2, :] + x_BMHW[..., 1::2, :]  # twice as fast as avg_pool2d
+        sums = pairs[..., ::2] + pairs[..., 1::2]
+        return torch.addcmul(self.bias.view(-1, 1, 1), sums, self.coefficient.view(-1, 1, 1))
 
 
 class PartialConvolution(nn.Module):
@@ -160,14 +161,14 @@ class LeNet5(nn.Module):
     def forward(self, x: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B K"]:
         """Return the outputs before any softmax (logits)."""
         f = torch.relu if self.modern else squash
-        # The maximum needs no nonlinearity of its own: it commutes with max(0, a).
-        after_pool = nn.Identity() if self.modern else squash
+        # max(0, a) commutes with the maximum: taken after it, it meets a quarter of the values.
+        before_pool = nn.Identity() if self.modern else squash
         u = x if self.enlarge == 1 else F.interpolate(x, scale_factor=self.enlarge)
         u = F.pad(u, [self.padding] * 4, value=self.background)
-        u = f(self.c1(u))
-        u = after_pool(self.s2(u))
-        u = f(self.c3(u))
-        u = after_pool(self.s4(u))
+        u = before_pool(self.c1(u))
+        u = f(self.s2(u))
+        u = before_pool(self.c3(u))
+        u = f(self.s4(u))
         u = f(self.c5(u.flatten(1)))
         u = f(self.f6(u))
         logits: Tensor = self.output(u)

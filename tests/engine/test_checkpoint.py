@@ -302,3 +302,13 @@ def test_two_trainings_of_a_trial_keep_apart(tmp_path: Path) -> None:
     expected = trained(None, name="b", spec=SGD(lr=0.5))
     assert torch.equal(other.curves["loss"], expected.curves["loss"])
     assert [one.name for one in tmp_path.iterdir()] == ["a-1.pt"]
+
+
+def test_a_checkpoint_makes_the_folder_that_is_not_there_yet(
+    whole: Outcome, tmp_path: Path
+) -> None:
+    path = tmp_path / "not" / "there" / "run.pt"
+    with pytest.raises(Stopped):
+        run(path, stop=2)
+    assert path.exists()
+    assert same(run(path), whole)
