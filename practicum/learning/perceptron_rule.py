@@ -30,6 +30,7 @@ that R forgot the constant input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -161,7 +162,7 @@ def margin(z: Float[Tensor, "n D"], *, tolerance: float = 1e-9) -> Margin:
     Raises:
         PracticumError: there are no examples, or their numbers are not finite.
     """
-    from scipy.optimize import nnls
+    from scipy.optimize import lsq_linear
 
     if not len(z) or not bool(torch.isfinite(z).all()):
         raise PracticumError("a margin needs at least one example, all of them finite numbers")
@@ -169,9 +170,17 @@ def margin(z: Float[Tensor, "n D"], *, tolerance: float = 1e-9) -> Margin:
     matrix = torch.cat((z.double().T, z.new_ones(1, len(z)).double()))
     target = torch.zeros(len(matrix), dtype=torch.float64)
     target[-1] = 1.0
-    dual, length = nnls(matrix.numpy(), target.numpy(), maxiter=100 * len(z))
-    residual = matrix @ torch.from_numpy(dual) - target
-    if length <= tolerance:
+    # Not scipy.optimize.nnls: in 1.17 it returns points that are no solution (a test has one).
+    found = lsq_linear(
+        matrix.numpy(),
+        target.numpy(),
+        (0.0, math.inf),
+        method="bvls",
+        tol=1e-15,
+        max_iter=100 * len(z),
+    )
+    residual = matrix @ torch.from_numpy(found.x) - target
+    if float(residual.norm()) <= tolerance:
         return Margin(gamma=0.0, radius=radius, plane=z.new_zeros(z.shape[1]))
     plane = -residual[:-1] / residual[-1]
     plane = (plane / plane.norm()).to(z.dtype)

@@ -9,6 +9,7 @@ enough to notice a wrong margin.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -195,3 +196,12 @@ def test_the_run_stops_after_the_pass_that_breaks_the_budget_of_mistakes() -> No
 def test_a_margin_of_nothing_or_of_nan_is_refused(bad: Tensor) -> None:
     with pytest.raises(PracticumError, match="finite"):
         margin(bad)
+
+
+def test_the_margin_of_an_integer_threshold_function_is_found() -> None:
+    """scipy 1.17's non-negative least squares calls this set inseparable."""
+    points = list(itertools.product((0.0, 1.0), repeat=5))
+    x = torch.tensor([[*point, 1.0] for point in points], dtype=torch.float64)
+    w = torch.tensor([2.0, 2.0, 2.0, 0.0, 0.0, -3.0], dtype=torch.float64)
+    z = torch.sign(x @ w)[:, None] * x
+    assert margin(z).gamma == pytest.approx(float((z @ w).min() / w.norm()), rel=1e-12)
