@@ -98,7 +98,8 @@ def _interval_places(low: float, high: float) -> int | None:
     These are the places of `Verdict.says`, so that a page never rounds one number in two ways.
     """
     width = high - low
-    if not (math.isfinite(width) and width > 0):
+    # A width of rounding errors does not make sixteen digits worth reading.
+    if not (math.isfinite(width) and width > 1e-12 * max(abs(low), abs(high))):
         return None
     return max(0, 1 - math.floor(math.log10(width)))
 

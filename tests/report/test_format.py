@@ -83,6 +83,12 @@ def test_an_exact_value_shows_its_range_and_no_interval() -> None:
     assert format.effect(verdict) == "3 steps, values 3 … 3"
 
 
+def test_an_interval_as_wide_as_rounding_errors_shows_no_more_digits_than_an_exact_one() -> None:
+    low, high = 0.97393659449251990, 0.97393659449252001
+    verdict = {"kind": "slope", "effect": low, "low": low, "high": high, "unit": ""}
+    assert format.effect(verdict) == "0.9739, 95 % CI 0.9739 … 0.9739"
+
+
 def test_an_effect_that_could_not_be_computed_is_empty() -> None:
     assert format.effect({"kind": "lower", "effect": "nan", "low": "nan", "high": "nan"}) == ""
     assert format.effect({"kind": "lower", "effect": None, "low": None, "high": None}) == ""
