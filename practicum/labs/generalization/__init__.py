@@ -1,0 +1,1 @@
+"""Generalization: why what fits the training examples also fits others, or does not."""

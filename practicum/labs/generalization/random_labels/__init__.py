@@ -1,0 +1,1 @@
+"""Random labels, and what fitting them says about capacity."""
