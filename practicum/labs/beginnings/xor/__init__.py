@@ -1,0 +1,1 @@
+"""XOR and parity: what one unit cannot do, and what hidden units do from most starts."""
