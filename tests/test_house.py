@@ -27,6 +27,7 @@ TESTS = {
 }
 
 ROOMS = (
+    "autograd",
     "nn",
     "data",
     "engine",

@@ -1,0 +1,1 @@
+"""Automatic differentiation, and what a gradient costs."""
