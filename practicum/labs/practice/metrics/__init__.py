@@ -1,0 +1,1 @@
+"""What a number says about a classifier, and what it hides."""
