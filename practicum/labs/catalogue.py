@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,6 +32,13 @@ TOPICS = (
     "society",
 )
 
+CONTRACTS = {
+    "gradients": "every parameter of every trained network gets a gradient that is not zero",
+    "state": "networks, optimizers and streams survive a checkpoint in the middle of a trial",
+    "lanes": "many seeds trained at once give what they give one after the other",
+}
+"""What a lab may be excepted from: `EXCEPTIONS = {"lanes": "why it cannot hold"}`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -50,6 +57,7 @@ class Entry:
         module: the module to import.
         origin: "practicum", or the distribution that brought it.
         path: its folder.
+        exceptions: contracts that cannot hold for it, and why.
     """
 
     name: str
@@ -64,6 +72,7 @@ class Entry:
     module: str
     origin: str
     path: Path
+    exceptions: dict[str, str] = field(default_factory=dict)
 
     def matches(self, text: str) -> bool:
         """Tell whether any of the words people would look for contains the text."""
@@ -155,8 +164,8 @@ def read(file: Path, module: str, origin: str) -> Entry:
     parts = {
         target.id: node.value
         for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     }
     try:
@@ -182,14 +191,32 @@ def read(file: Path, module: str, origin: str) -> Entry:
             module=module,
             origin=origin,
             path=file.parent,
+            exceptions=_exceptions(parts.get("EXCEPTIONS")),
         )
     except KeyError as missing:
         raise PracticumError(f"{file} lacks {missing.args[0]}; a lab needs it") from None
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         raise PracticumError(
             f"{file}: TITLE, SOURCE, YEAR, DATA, the names in ARMS and SCALES, `seeds` of each "
-            "scale and `sentence` of each claim must be literals"
+            "scale, `sentence` of each claim and EXCEPTIONS must be literals"
         ) from None
+
+
+def _exceptions(node: ast.expr | None) -> dict[str, str]:
+    """Read EXCEPTIONS, contract to reason.
+
+    Raises:
+        PracticumError: no such contract (the near one is named), or a reason is missing.
+    """
+    found = {} if node is None else dict(ast.literal_eval(node))
+    for contract, reason in found.items():
+        if contract not in CONTRACTS:
+            raise unknown("contract in EXCEPTIONS", str(contract), CONTRACTS)
+        if not isinstance(reason, str) or not reason.strip():
+            raise PracticumError(
+                f"EXCEPTIONS[{contract!r}] is {reason!r}; say in a sentence why it cannot hold"
+            )
+    return found
 
 
 def _keys(node: ast.expr) -> list[Any]:

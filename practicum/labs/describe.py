@@ -17,6 +17,7 @@ def describe(entry: Entry) -> str:
     lines = [
         entry.title,
         _wrapped(entry.source),
+        *([] if entry.origin == "practicum" else [f"from the package {entry.origin}"]),
         "",
         (ast.get_docstring(tree) or "").partition("\n")[2].strip(),
         "",
@@ -26,6 +27,7 @@ def describe(entry: Entry) -> str:
         f"Arms    {', '.join(entry.arms)}",
         f"Data    {', '.join(entry.data) or 'made by the lab itself'}",
         f"Scales  {scales}",
+        *(_wrapped(f"Except  {name}: {why}") for name, why in entry.exceptions.items()),
         "",
         "Settings (change them with --set field=value or --set arm.field=value)",
         *settings(tree),

@@ -165,7 +165,8 @@ def complete(description: Mapping[str, Any], arithmetic: Arithmetic, reason: str
 def code(lab: Lab) -> str:
     """Return the hash of the lab's own code: the syntax beside its experiment, docstrings aside.
 
-    A lab that was changed asks for something else; a comment or a docstring changes nothing.
+    A lab that was changed asks for something else; a comment, a docstring or EXCEPTIONS, which only
+    the tests read, changes nothing.
     """
     total = hashlib.sha256()
     for file in sorted(Path(inspect.getfile(lab.trial)).parent.glob("*.py")):
@@ -174,8 +175,14 @@ def code(lab: Lab) -> str:
             body = getattr(node, "body", None)
             if isinstance(body, list) and body and _is_docstring(body[0]):
                 body.pop(0)
+        tree.body = [node for node in tree.body if not _is_for_tests(node)]
         total.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
     return total.hexdigest()
+
+
+def _is_for_tests(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(one, ast.Name) and one.id == "EXCEPTIONS" for one in targets)
 
 
 def _is_docstring(node: ast.AST) -> bool:

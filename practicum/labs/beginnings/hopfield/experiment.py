@@ -59,6 +59,9 @@ TITLE = "A Hopfield network forgets abruptly, and errs long before"
 SOURCE = "Hopfield 1982; Amit, Gutfreund and Sompolinsky 1985"
 YEAR = 1982
 DATA = ()
+EXCEPTIONS = {
+    "gradients": "The weights are sums over the patterns (Hebb's rule): no gradient is taken."
+}
 PRECISION = "float32"  # whatever the engine uses
 
 SIZES = ("250 units", "500 units", "1000 units", "2000 units")

@@ -59,6 +59,9 @@ TITLE = "A perceptron makes at most (R/γ)² mistakes"
 SOURCE = "Rosenblatt 1958; Novikoff 1962"
 YEAR = 1958
 DATA = ("digits",)
+EXCEPTIONS = {
+    "gradients": "The perceptron's rule adds or subtracts an input: no gradient is taken."
+}
 PRECISION = "float64"  # whatever the engine uses
 
 ANSWERS = ("last", "pocket", "averaged", "least squares", "majority")
