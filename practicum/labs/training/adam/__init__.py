@@ -1,0 +1,1 @@
+"""Adam: where it fails, and how much it forgives a wrong learning rate."""

@@ -1,0 +1,1 @@
+"""How first weights decide whether a deep network learns."""
