@@ -1,0 +1,1 @@
+"""Stochastic gradient descent on linear and logistic regression, where the optimum is known."""
