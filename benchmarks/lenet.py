@@ -1,15 +1,17 @@
 """LeNet on Fashion-MNIST: two arms, eight seeds, five epochs; ours against the loop by hand.
 
-Both train `practicum.nn.lenet.LeNet5` with fused Adam, on the same streams of random numbers, with
-the data in memory as tensors. The loop by hand trains arm after arm and seed after seed, in one
-process; it is run with every number of threads from one to all cores, and its best one counts. Ours
-are the engine's one-thread worker processes, one for each core. With one thread the two give the
-same weights to the last bit; with more, accuracies agree within `MARGIN`.
+Both train LeNet-5 with fused Adam from the same initial weights, on the same streams of random
+numbers, with the data in memory as tensors. The loop by hand trains arm after arm and seed after
+seed, in one process, a network made of torch.nn's layers as they come (`plain`); it is run
+with every number of threads from one to all cores, and its best one counts. Ours are the engine's
+one-thread worker processes, one for each core, and `practicum.nn.lenet`, which computes the same
+function in another order. Accuracies agree within `MARGIN`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from practicum.engine.services import Services
+    from practicum.nn.lenet import LeNet5
 
 FLOOR = 1.2
 MARGIN = 0.005  # of the mean test accuracy, between contenders
@@ -63,6 +66,40 @@ def _enlarged(part: tuple[Tensor, Tensor], n: int, seed: int) -> tuple[Tensor, T
     return x + 0.1 * torch.randn(x.shape, generator=generator), part[1][index]
 
 
+def plain(network: LeNet5) -> nn.Module:
+    """Return the network as one would write it with torch.nn, with a copy of its weights."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    from practicum.nn.lenet import Subsampling, squash
+
+    class AveragePool(nn.Module):
+        def __init__(self, one: Subsampling) -> None:
+            super().__init__()
+            self.coefficient, self.bias = one.coefficient, one.bias
+
+        def forward(self, x: Tensor) -> Tensor:
+            w, b = self.coefficient.view(-1, 1, 1), self.bias.view(-1, 1, 1)
+            return 4 * F.avg_pool2d(x, 2) * w + b
+
+    class Squash(nn.Module):
+        def forward(self, a: Tensor) -> Tensor:
+            return squash(a)
+
+    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    modern = network.modern
+    function = nn.ReLU if modern else Squash
+    pools = [one if modern else AveragePool(one) for one in (network.s2, network.s4)]
+    after = [] if modern else [Squash()]  # the maximum needs no function of its own
+    return nn.Sequential(
+        nn.ZeroPad2d(network.padding),
+        *(network.c1, function(), pools[0], *after),
+        *(network.c3, function(), pools[1], *after, nn.Flatten()),
+        *(network.c5, function(), network.f6, function(), network.output),
+    )
+
+
 def by_hand(*, images: int, epochs: int, seeds: int) -> dict[str, Any]:
     """Train everything with the loop that one would write oneself; return test accuracies."""
     import torch
@@ -78,7 +115,7 @@ def by_hand(*, images: int, epochs: int, seeds: int) -> dict[str, Any]:
         accuracies[arm] = []
         for seed in range(seeds):
             with streams(seed).init():
-                network = LeNet5(modern=modern)
+                network = plain(LeNet5(modern=modern))
             optimizer = torch.optim.Adam(network.parameters(), lr=RATE, fused=True)
             order = streams(seed).order()
             for _ in range(epochs):

@@ -18,6 +18,7 @@ import torch
 from benchmarks import __main__ as command
 from benchmarks import lenet, overhead, page
 from benchmarks.measure import Floor, Others, Result, Run, about, fresh, interleaved, ratios
+from practicum.nn.lenet import LeNet5
 
 TINY = {"images": 192, "epochs": 1, "seeds": 2}
 
@@ -35,17 +36,35 @@ def small_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_test_part")
-def test_lenet_by_hand_and_ours_reach_the_same_accuracies_to_the_last_digit() -> None:
+def test_lenet_by_hand_and_ours_reach_the_same_accuracies() -> None:
     before = torch.get_num_threads()
     try:
         by_hand = lenet.by_hand(**TINY)["accuracies"]
-        assert by_hand == lenet.ours(**TINY, workers=1)["accuracies"]
+        ours = lenet.ours(**TINY, workers=1)["accuracies"]
+        for arm, values in by_hand.items():  # an image in 500 may lie on the edge
+            assert ours[arm] == pytest.approx(values, abs=0.0021)
     finally:
         torch.set_num_threads(before)
     assert set(by_hand) == set(lenet.ARMS)
     values = [one for arm in by_hand.values() for one in arm]
     assert len(values) == 4
     assert len(set(values)) > 2  # seeds and arms are different trainings
+
+
+@pytest.mark.parametrize("modern", [False, True])
+def test_the_network_by_hand_is_the_same_function(modern: bool) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours = LeNet5(modern=modern).double()
+        x = torch.randn(3, 1, 28, 28, dtype=torch.float64)
+    by_hand = lenet.plain(ours)
+    answers = [network(x) for network in (ours, by_hand)]
+    torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
+    gradients = []
+    for network, answer in zip((ours, by_hand), answers, strict=True):
+        found = torch.autograd.grad(answer.square().sum(), list(network.parameters()))
+        gradients.append(sorted(float(one.square().sum()) for one in found))
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-9)
 
 
 @pytest.mark.usefixtures("small_test_part")
