@@ -41,7 +41,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 
 test: check
-	$(BIN)/pytest -m "not soak" -n 2
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadgroup
 
 soak: $(VENV)/installed-dev
 	$(BIN)/pytest -m soak

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from practicum import __version__
-from practicum.cli import browse, data, environment, running, runs
+from practicum.cli import browse, catalogue_page, data, environment, new_lab, running, runs
 from practicum.errors import PracticumError
 
 HELP = """Practicum: a deep-learning course that runs.
@@ -35,6 +35,8 @@ app.command("runs")(runs.runs)
 app.command("report")(runs.report)
 app.command("open")(runs.open_report)
 app.command("compare")(runs.compare)
+app.command("catalogue")(catalogue_page.catalogue)
+app.command("new-lab")(new_lab.new_lab)
 app.add_typer(data.app, name="data")
 app.command("selftest")(environment.selftest)
 app.command("doctor")(environment.doctor)

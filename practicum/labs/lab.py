@@ -10,6 +10,7 @@ import importlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -153,21 +154,34 @@ def setups_at(lab: Lab, scale: Scale, changes: Mapping[str, Any]) -> dict[str, A
     Raises:
         PracticumError: no such arm or field (the near one is named), or a value does not fit.
     """
-    setups = dict(lab.arms)
+    arms = lab.arms
+    wanted: dict[str, dict[str, Any]] = {arm: {} for arm in arms}
     for key, value in [*scale.set.items(), *changes.items()]:
         arm, _, name = key.rpartition(".")
-        if arm and arm not in setups:
-            raise unknown("arm", arm, setups)
-        chosen = [arm] if arm else [a for a, setup in setups.items() if name in fields(setup)]
+        if arm and arm not in arms:
+            raise unknown("arm", arm, arms)
+        chosen = [arm] if arm else [a for a, setup in arms.items() if name in fields(setup)]
         if not chosen:
-            raise unknown("setting", name, {f for one in setups.values() for f in fields(one)})
-        setups |= {one: replaced(setups[one], {name: value}) for one in chosen}
-    return setups
+            raise unknown("setting", name, {f for one in arms.values() for f in fields(one)})
+        for one in chosen:
+            wanted[one][name] = value
+    return {arm: replaced(setup, wanted[arm]) for arm, setup in arms.items()}
 
 
 def fields(setup: Any) -> dict[str, dataclasses.Field[Any]]:
     """Return the fields of a setup by name."""
     return {one.name: one for one in dataclasses.fields(setup)}
+
+
+def _hints(setup: object) -> dict[str, Any]:
+    """Return the declared types of a setup's fields."""
+    kind: Any = type(setup)
+    return _hints_of(kind)
+
+
+@cache
+def _hints_of(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)  # takes long, and is asked for at every change
 
 
 def validate(setup: Any) -> None:
@@ -176,7 +190,7 @@ def validate(setup: Any) -> None:
     Raises:
         PracticumError: names the field, the value, and what was expected.
     """
-    hints = typing.get_type_hints(type(setup))
+    hints = _hints(setup)
     for name, declared in fields(setup).items():
         value, about = getattr(setup, name), declared.metadata
         if not _is(value, hints[name]):
@@ -198,7 +212,7 @@ def replaced(setup: Any, changes: Mapping[str, str | Any]) -> Any:
     Raises:
         PracticumError: no such field (the near one is named), or the value does not fit it.
     """
-    hints = typing.get_type_hints(type(setup))
+    hints = _hints(setup)
     values: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in hints:

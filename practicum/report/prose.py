@@ -1,6 +1,7 @@
 """Lessons: Markdown with equations, as HTML that can stand inside a report.
 
-Raw HTML is shown as text, pictures become their description (the report is one file), and only
+Comments vanish, and with them a section that has nothing else; other raw HTML is shown as text,
+pictures become their description (the report is one file), and only
 links to the web stay links. Headings move down so that they continue the report's own order.
 Equations stand between `$$` (displayed) or `$` (inside a sentence).
 """
@@ -30,6 +31,7 @@ def html(markdown: str, *, below: int = 2) -> Markup:
     """
     reader = _reader()
     tokens = reader.parse(markdown)
+    tokens = _without_empty_sections(tokens)
     _shift_headings(tokens, below)
     _only_web_links(tokens)
     return Markup(reader.renderer.render(tokens, reader.options, {}))
@@ -42,10 +44,14 @@ def _reader() -> MarkdownIt:
     reader.block.ruler.before(
         "fence", "equation", _block_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
+    reader.block.ruler.before(
+        "fence", "comment", _comment_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
     reader.inline.ruler.before("escape", "equation", _inline_rule)
     rules: dict[str, Any] = {
         "display_equation": lambda tokens, i, *_: equations.display(tokens[i].content) + "\n",
         "inline_equation": lambda tokens, i, *_: equations.inline(tokens[i].content),
+        "comment": lambda *_: "",
         "image": lambda tokens, i, *_: Markup("<em>[{}]</em>").format(tokens[i].content),
         "table_open": lambda *_: '<div class="box" tabindex="0"><table>\n',
         "table_close": lambda *_: "</table></div>\n",
@@ -73,6 +79,36 @@ def _block_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     token.map = [start, last + 1]
     state.line = last + 1
     return True
+
+
+def _comment_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Read `<!-- ... -->` that begins a line and ends one."""
+    if state.is_code_block(start) or not _line(state, start).startswith("<!--"):
+        return False
+    last = next((i for i in range(start, end) if "-->" in _line(state, i)), None)
+    if last is None or not _line(state, last).rstrip().endswith("-->"):
+        return False
+    if not silent:
+        state.push("comment", "", 0).map = [start, last + 1]
+        state.line = last + 1
+    return True
+
+
+def _without_empty_sections(tokens: Sequence[Token]) -> list[Token]:
+    """Leave out headings under which comments stand and nothing else, not even a deeper heading."""
+    kept: list[Token] = []
+    for token in [*tokens, None]:
+        if token is None or token.type == "heading_open":
+            commented = False
+            while kept and kept[-1].type == "comment":
+                kept.pop()
+                commented = True
+            above = kept[-1] if kept and kept[-1].type == "heading_close" else None
+            if commented and above and (token is None or token.tag <= above.tag):
+                del kept[-3:]
+        if token is not None:
+            kept.append(token)
+    return kept
 
 
 def _line(state: StateBlock, number: int) -> str:

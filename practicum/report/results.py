@@ -2,8 +2,9 @@
 
 A published result is stale when the protocol that its lab asks for today, arithmetic and versions
 aside, is not the one it was made with. An interrupted lab goes on where it stopped. The table in
-README.md is made anew from whatever is published. Published numbers are those of the reference
-arithmetic, the loop (docs/decisions/005).
+README.md, the section `## What came out` of each lesson and docs/catalogue.html are made anew from
+whatever is published. Labs of other packages are left to their owners. Published numbers are those
+of the reference arithmetic, the loop (docs/decisions/005).
 
     python -m practicum.report.results [LAB ...]
 """
@@ -22,6 +23,8 @@ from practicum.errors import PracticumError
 from practicum.labs import catalogue, runner
 from practicum.labs.protocol import Request
 from practicum.report import published
+from practicum.report.catalogue_page import write_page
+from practicum.report.lesson_results import write_lesson
 from practicum.report.results_table import write_table
 
 SCALE = "full"
@@ -64,15 +67,33 @@ def publish(lab: str, results: Path, runs: Path) -> bool:
     return True
 
 
+def ours() -> list[catalogue.Entry]:
+    """Return the labs whose results are published here: not those of other packages."""
+    return [entry for entry in catalogue.entries() if entry.origin == "practicum"]
+
+
+def write_pages(results: Path) -> None:
+    """Bring README's table, every lesson and the catalogue page up to date.
+
+    Raises:
+        PracticumError: a page lacks its markers, or a published result is damaged.
+    """
+    write_table("README.md", results)
+    for entry in ours():
+        if (results / f"{entry.name}.json").exists():
+            write_lesson(entry.lesson, results / f"{entry.name}.json")
+    write_page(Path("docs") / "catalogue.html", ours(), results)
+
+
 def main(labs: Sequence[str]) -> int:
     """Publish the named labs, or all; return the exit code."""
     results = Path("results")
     results.mkdir(exist_ok=True)
     try:
-        for lab in labs or [entry.name for entry in catalogue.entries()]:
+        for lab in labs or [entry.name for entry in ours()]:
             if not publish(lab, results, Path("runs")):
                 print(f"  {lab}: up to date")
-            write_table("README.md", results)
+            write_pages(results)
     except PracticumError as error:
         print(f"practicum: {error}", file=sys.stderr)
         return 2

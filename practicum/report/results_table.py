@@ -34,18 +34,23 @@ def table(results: str | Path, *, link: str = "results") -> str:
 
 def _row(body: Mapping[str, Any], verdict: Mapping[str, Any], link: str) -> str:
     cells = [
-        f"[{_cell(body['lab'])}]({link})",
-        _cell(verdict["sentence"]),
-        f"**{verdict['verdict']}**" + _flags(verdict),
-        _cell(format.effect(verdict) or "—").replace(", 95 % CI", ","),
+        f"[{cell(body['lab'])}]({link})",
+        cell(verdict["sentence"]),
+        f"**{verdict['verdict']}**" + flags(verdict),
+        effect(verdict),
         str(verdict["n"]),
-        _cell(", ".join(body["protocol"]["data"]) or "generated"),
-        f"`{_cell(body['command'])}`",
+        cell(", ".join(body["protocol"]["data"]) or "generated"),
+        f"`{cell(body['command'])}`",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _flags(verdict: Mapping[str, Any]) -> str:
+def effect(verdict: Mapping[str, Any]) -> str:
+    """Return a verdict's effect and interval under the heading `effect, 95 % interval`."""
+    return cell(format.effect(verdict) or "—").replace(", 95 % CI", ",")
+
+
+def flags(verdict: Mapping[str, Any]) -> str:
     """Return what must stand beside the word: skew, diverged trials."""
     said = ["skewed"] if verdict.get("skewed") else []
     if verdict.get("diverged"):
@@ -53,7 +58,7 @@ def _flags(verdict: Mapping[str, Any]) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return text that can stand in a cell: one line, no bar, no tag."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 

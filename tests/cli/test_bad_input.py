@@ -58,7 +58,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("run perceptron --precision bfloat16", ("perceptron computes in float64",)),
     ("run dropout --plan --json", ("--plan", "--json")),
     ("run dropout --workers=-1", ("--workers",)),
-    ("run dropout --workers two", ("--workers", "integer")),
+    ("run dropout --workers two", ("--workers", "valid int")),
     ("run dropout --device cudo", ("no device named 'cudo'", "'cuda'")),
     ("run dropout --precision float23", ("no precision named", "'float32'")),
     ("run dropout --plan --fresh", ("--plan", "--fresh")),

@@ -20,6 +20,8 @@ VERBS: dict[str, set[str]] = {
     "report": {"run", "--runs"},
     "open": {"run", "--runs"},
     "compare": {"first", "second", "--runs"},
+    "catalogue": {"--out"},
+    "new-lab": {"name", "--package", "--into"},
     "selftest": {"what", "--pairs", "--out"},
     "doctor": set(),
     "data": {"list", "get", "where", "check"},

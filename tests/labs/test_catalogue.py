@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from practicum.errors import PracticumError
-from practicum.labs import catalogue, runner
+from practicum.labs import catalogue, protocol, runner
 from practicum.labs.protocol import Request
 
 GOOD = """
@@ -57,6 +58,49 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
 def test_a_part_that_is_no_literal_is_told(tmp_path: Path, bad: str) -> None:
     with pytest.raises(PracticumError, match="literals"):
         catalogue.read(write(tmp_path, f"{GOOD}\n{bad}\n"), "a.b", "other")
+
+
+@pytest.mark.parametrize("declared", ["EXCEPTIONS = ", "EXCEPTIONS: dict[str, str] = "])
+def test_exceptions_from_contracts_are_read_with_their_reasons(
+    tmp_path: Path, declared: str
+) -> None:
+    file = write(tmp_path, GOOD + declared + '{"lanes": "it sorts"}\n')
+    assert catalogue.read(file, "a.b", "other").exceptions == {"lanes": "it sorts"}
+
+
+def test_without_exceptions_there_are_none(tmp_path: Path) -> None:
+    assert catalogue.read(write(tmp_path, GOOD), "a.b", "other").exceptions == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"lane": "it sorts"}', "did you mean 'lanes'"),
+        ('{"lanes": " "}', "say in a sentence why"),
+        ('{"lanes": 3}', "say in a sentence why"),
+        ("{3: 'x'}", "no contract in EXCEPTIONS"),
+        ("reasons()", "must be literals"),
+        ("['lanes']", "must be literals"),
+        ("3", "must be literals"),
+    ],
+)
+def test_a_bad_exception_is_told(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(PracticumError, match=says):
+        catalogue.read(write(tmp_path, f"{GOOD}\nEXCEPTIONS = {text}\n"), "a.b", "other")
+
+
+def test_exceptions_are_no_part_of_what_a_published_result_was_asked(tmp_path: Path) -> None:
+    """They are told to the tests; a reason that is worded better makes no result stale."""
+    hashes = set()
+    for number, text in enumerate((GOOD, GOOD + 'EXCEPTIONS = {"lanes": "x"}\n', GOOD + "Y = 1\n")):
+        folder = tmp_path / f"lab_{number}"
+        folder.mkdir()
+        (folder / "experiment.py").write_text(f"{text}\n\ndef trial():\n    pass\n")
+        spec = {"__file__": str(folder / "experiment.py")}
+        source = compile("def trial():\n    pass\n", spec["__file__"], "exec")
+        exec(source, spec)
+        hashes.add(protocol.code(SimpleNamespace(trial=spec["trial"])))  # type: ignore[arg-type]
+    assert len(hashes) == 2
 
 
 def test_a_topic_that_does_not_exist_is_told(tmp_path: Path) -> None:

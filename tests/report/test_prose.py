@@ -109,3 +109,25 @@ def test_nothing_in_a_lesson_runs_or_loads(markdown: str, allowed: str) -> None:
 def test_tables_scroll_in_their_own_box() -> None:
     html = prose.html("| a | b |\n|---|---|\n| 1 | 2 |")
     assert '<div class="box" tabindex="0"><table>' in html
+
+
+@pytest.mark.parametrize(
+    ("markdown", "there", "gone"),
+    [
+        ("a\n<!-- b -->\nc", "a", "b"),
+        ("<!-- b\nb -->\nc", "c", "b"),
+        ("`<!-- b -->`", "&lt;!-- b --&gt;", "<!--"),
+        ("```\n<!-- b -->\n```", "&lt;!-- b --&gt;", "<!--"),
+        ("<!-- b", "&lt;!-- b", "<!--"),
+        ("<!-- b --> c", "&lt;!-- b --&gt; c", "<!--"),
+        ("# E\n\n<!-- b -->\n\n# F\n\nc", "F</h3>", "E</h3>"),
+        ("# E\n\n# F\n\n<!-- b -->\nc", "E</h3>", "b"),
+        ("# E\n\n<!-- b -->\n\n## F\n\nc", "E</h3>", "b"),
+        ("# D\n\n## E\n\n<!-- b -->\n\n# F\n\nc", "D</h3>", "E</h4>"),
+        ("# D\n\nc\n\n# E\n\n<!-- b -->", "D</h3>", "E</h3>"),
+    ],
+)
+def test_comments_on_lines_of_their_own_vanish(markdown: str, there: str, gone: str) -> None:
+    html = prose.html(markdown)
+    assert there in html
+    assert gone not in html.replace("blockquote", "")
