@@ -1,0 +1,174 @@
+"""A sparse matrix times a dense one, by what is not zero; works in lanes and for gradients.
+
+Numbering of this file, for a matrix M with entries m_e at (i_e, j_e):
+    (1)  Y_ik = sum over entries e with i_e = i of m_e X_(j_e, k)        Y = M X
+    (2)  dJ/dX = M' dJ/dY                                                M' the transpose
+    (3)  dJ/dm_e = sum over k of dJ/dY_(i_e, k) X_(j_e, k)               only where it is asked for
+
+Torch multiplies sparse matrices too, but not inside `torch.func.vmap`, which lanes are made of.
+Here several dense matrices that meet one sparse matrix are put side by side and multiplied at
+once, which is also what makes many seeds on one graph cheap.
+
+Shapes: n rows, m columns, E stored entries, K columns of the dense matrix.
+
+Cost: E K multiplications.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from practicum.errors import PracticumError
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Where a matrix has entries: sorted by row, then by column, no place twice.
+
+    Attributes:
+        at: [2, E] rows and columns.
+        across: [2, E] the same of the transpose, sorted its way.
+        order: [E] the entries in the order of the transpose.
+        back: [E] the entries of the transpose in the order of the matrix.
+        shape: (n, m).
+    """
+
+    at: Tensor
+    across: Tensor
+    order: Tensor
+    back: Tensor
+    shape: tuple[int, int]
+
+    @property
+    def transposed(self) -> Pattern:
+        """The pattern of the transpose."""
+        return Pattern(self.across, self.at, self.back, self.order, self.shape[::-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """A sparse matrix: its pattern and the values there.
+
+    Attributes:
+        values: [E] one number an entry, in the order of the pattern.
+        pattern: where they are.
+    """
+
+    values: Tensor
+    pattern: Pattern
+
+    @classmethod
+    def of(
+        cls, at: Int[Tensor, "2 E"], values: Float[Tensor, "E"], shape: tuple[int, int]
+    ) -> Sparse:
+        """Build a matrix from entries in any order; entries at the same place are added.
+
+        Raises:
+            PracticumError: an entry lies outside the matrix.
+        """
+        limits = torch.tensor(shape, device=at.device).unsqueeze(1)
+        if bool(((at < 0) | (at >= limits)).any()):
+            raise PracticumError(
+                f"entries at rows and columns outside a matrix of shape {list(shape)}; count from 0"
+            )
+        place = at[0] * shape[1] + at[1]
+        places, where = torch.unique(place, return_inverse=True)  # sorted by row, then column
+        total = values.new_zeros(len(places)).index_add(0, where, values)
+        at = torch.stack((places // shape[1], places % shape[1]))
+        order = torch.argsort(at[1], stable=True)  # by column; rows stay in order within one
+        return cls(total, Pattern(at, at.flip(0)[:, order], order, torch.argsort(order), shape))
+
+    @classmethod
+    def of_dense(cls, dense: Float[Tensor, "n m"]) -> Sparse:
+        """Build a matrix from the entries of a dense one that are not zero."""
+        at = dense.nonzero().T
+        return cls.of(at, dense[at[0], at[1]], (dense.shape[0], dense.shape[1]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (n, m)."""
+        return self.pattern.shape
+
+    def with_values(self, values: Float[Tensor, "E"]) -> Sparse:
+        """Return a matrix with other values at the same places."""
+        return replace(self, values=values)
+
+    def dense(self) -> Float[Tensor, "n m"]:
+        """Return the matrix with its zeros written out."""
+        rows, columns = self.pattern.at
+        return self.values.new_zeros(self.shape).index_put((rows, columns), self.values)
+
+    def __matmul__(self, x: Float[Tensor, "m K"]) -> Float[Tensor, "n K"]:
+        """Return the product with a dense matrix, Eq. (1)."""
+        if x.ndim != 2 or x.shape[0] != self.shape[1]:
+            raise PracticumError(
+                f"a matrix of shape {list(self.shape)} cannot be multiplied with one of shape "
+                f"{list(x.shape)}; expected [{self.shape[1]}, K]"
+            )
+        product: Tensor = _Product.apply(self.values, x, self.pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return product
+
+
+# An operation of torch in its own right: what records a program for lanes sees one call on
+# ordinary tensors, and no sparse ones, which it cannot record.
+@torch.library.custom_op(
+    "practicum::sparse_product",
+    mutates_args=(),
+    schema="(Tensor at, Tensor values, Tensor x, int rows) -> Tensor",
+)
+def _multiply(at: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
+    matrix = torch.sparse_coo_tensor(
+        at, values, (rows, x.shape[0]), is_coalesced=True, check_invariants=False
+    )
+    product: Tensor = torch.sparse.mm(matrix, x)  # Eq. (1)
+    return product
+
+
+class _Product(torch.autograd.Function):
+    """Eq. (1), with its gradient and its rule for lanes."""
+
+    @staticmethod
+    def forward(values: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
+        product: Tensor = _multiply(pattern.at, values, x, pattern.shape[0])
+        return product
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Pattern], output: Tensor) -> None:
+        values, x, ctx.pattern = inputs
+        ctx.save_for_backward(values, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        values, x = ctx.saved_tensors
+        pattern: Pattern = ctx.pattern
+        for_values = for_x = None
+        if ctx.needs_input_grad[0]:
+            rows, columns = pattern.at
+            for_values = (grad[rows] * x[columns]).sum(1)  # Eq. (3)
+        if ctx.needs_input_grad[1]:
+            transposed = values[pattern.order], grad, pattern.transposed
+            for_x = _Product.apply(*transposed)  # type: ignore[no-untyped-call]  # Eq. (2)
+        return for_values, for_x, None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None, None], *inputs: Any
+    ) -> tuple[Tensor, int]:
+        values, x, pattern = inputs
+        of_values, of_x = in_dims[:2]
+        lanes: int = info.batch_size
+        if of_values is None and of_x is not None:  # one matrix: its lanes side by side
+            wide = x.movedim(of_x, 1)
+            out = _Product.apply(values, wide.flatten(1), pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            return out.unflatten(1, (lanes, wide.shape[2])), 1
+        each = []
+        for lane in range(lanes):
+            v = values if of_values is None else values.select(of_values, lane)
+            u = x if of_x is None else x.select(of_x, lane)
+            each.append(_Product.apply(v, u, pattern))  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return torch.stack(each), 0

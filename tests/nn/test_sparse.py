@@ -1,0 +1,129 @@
+"""The sparse product: would catch a transposed matrix, entries at one place that overwrite each
+other instead of adding, a gradient that goes through the untransposed matrix, and lanes that are
+laid side by side in the wrong order.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from practicum.errors import PracticumError
+from practicum.nn.sparse import Sparse
+
+
+def drawn(seed: int, n: int, m: int, entries: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    at = torch.stack([torch.randint(size, (entries,), generator=generator) for size in (n, m)])
+    return at, torch.randn(entries, generator=generator, dtype=torch.float64)
+
+
+def naive(at: Tensor, values: Tensor, n: int, m: int) -> Tensor:
+    dense = torch.zeros(n, m, dtype=torch.float64)
+    for i, j, value in zip(*at.tolist(), values.tolist(), strict=True):
+        dense[i, j] += value
+    return dense
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 6),
+    m=st.integers(1, 6),
+    k=st.integers(1, 4),
+    entries=st.integers(0, 20),
+)
+def test_the_product_and_its_gradients_equal_the_dense_ones(
+    seed: int, n: int, m: int, k: int, entries: int
+) -> None:
+    at, values = drawn(seed, n, m, entries)
+    sparse, dense = Sparse.of(at, values, (n, m)), naive(at, values, n, m)
+    assert torch.equal(sparse.dense(), dense) or torch.allclose(sparse.dense(), dense, rtol=1e-14)
+    x = torch.randn(m, k, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    stored = sparse.values.clone().requires_grad_()
+    dense.requires_grad_()
+    (sparse.with_values(stored) @ ours).sin().sum().backward()
+    (dense @ theirs).sin().sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
+    assert dense.grad is not None
+    rows, columns = sparse.pattern.at
+    torch.testing.assert_close(stored.grad, dense.grad[rows, columns], rtol=1e-12, atol=1e-12)
+
+
+def test_second_derivatives_are_those_of_differences() -> None:
+    at, values = drawn(3, 4, 5, 9)
+    sparse = Sparse.of(at, values, (4, 5))
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    inputs = (sparse.values.requires_grad_(), x.requires_grad_())
+
+    def product(v: Tensor, x: Tensor) -> Tensor:
+        return (sparse.with_values(v) @ x).tanh()
+
+    assert torch.autograd.gradcheck(product, inputs)
+    assert torch.autograd.gradgradcheck(product, inputs)
+
+
+def test_an_untransposed_gradient_would_be_seen() -> None:
+    at, values = drawn(1, 5, 5, 8)
+    sparse, grad = Sparse.of(at, values, (5, 5)), torch.eye(5, dtype=torch.float64)
+    x = torch.zeros(5, 5, dtype=torch.float64, requires_grad=True)
+    (sparse @ x).backward(grad)
+    assert torch.equal(x.grad, sparse.dense().T)
+    assert not torch.equal(x.grad, sparse.dense())
+
+
+@pytest.mark.parametrize("which", ["matrix", "dense", "both"])
+def test_lanes_equal_one_product_after_the_other_in_value_and_gradient(which: str) -> None:
+    at, values = drawn(5, 4, 6, 11)
+    sparse = Sparse.of(at, values, (4, 6))
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(3, 6, 2, dtype=torch.float64, generator=generator)
+    v = torch.randn(3, len(sparse.values), dtype=torch.float64, generator=generator)
+    v = v if which != "dense" else sparse.values.expand(3, -1)
+    x = x if which != "matrix" else x[:1].expand(3, -1, -1)
+
+    def value(v: Tensor, x: Tensor) -> Tensor:
+        return (sparse.with_values(v) @ x).sin().sum()
+
+    lanes = (0 if which != "dense" else None, 0 if which != "matrix" else None)
+    given = (v if lanes[0] == 0 else v[0], x if lanes[1] == 0 else x[0])
+    together = torch.func.vmap(torch.func.grad_and_value(value, argnums=(0, 1)), lanes)(*given)
+    for i in range(3):
+        alone = torch.func.grad_and_value(value, argnums=(0, 1))(v[i], x[i])
+        torch.testing.assert_close(together[1][i], alone[1], rtol=1e-13, atol=1e-13)
+        for one, other in zip(together[0], alone[0], strict=True):
+            torch.testing.assert_close(one[i], other, rtol=1e-12, atol=1e-13)
+
+
+def test_the_lanes_of_one_matrix_may_lie_along_any_dimension() -> None:
+    at, values = drawn(5, 4, 6, 11)
+    sparse = Sparse.of(at, values, (4, 6))
+    x = torch.randn(6, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    together = torch.func.vmap(lambda x: sparse @ x, in_dims=2, out_dims=0)(x)
+    for lane in range(3):
+        assert torch.equal(together[lane], sparse @ x[:, :, lane])
+
+
+def test_a_dense_matrix_goes_in_and_comes_out() -> None:
+    dense = torch.tensor([[0.0, 2.0, 0.0], [-1.0, 0.0, 3.0]])
+    sparse = Sparse.of_dense(dense)
+    assert sparse.values.tolist() == [2.0, -1.0, 3.0]
+    assert sparse.pattern.at.tolist() == [[0, 1, 1], [1, 0, 2]]
+    assert torch.equal(sparse.dense(), dense)
+    assert sparse.pattern.across.tolist() == [[0, 1, 2], [1, 0, 1]]
+    assert sparse.pattern.across[:, sparse.pattern.back].flip(0).tolist() == [[0, 1, 1], [1, 0, 2]]
+
+
+@pytest.mark.parametrize("at", [[[0], [3]], [[2], [0]], [[-1], [0]]])
+def test_an_entry_outside_the_matrix_is_an_error(at: list[list[int]]) -> None:
+    with pytest.raises(PracticumError, match=r"outside a matrix of shape \[2, 3\]"):
+        Sparse.of(torch.tensor(at), torch.ones(1), (2, 3))
+
+
+def test_shapes_that_do_not_meet_are_an_error() -> None:
+    with pytest.raises(PracticumError, match=r"expected \[3, K\]"):
+        Sparse.of_dense(torch.ones(2, 3)) @ torch.ones(2, 4)
