@@ -7,11 +7,11 @@ into intermediate tensors are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 aten = torch.ops.aten
 _RESHAPES = frozenset({aten.view.default, aten._unsafe_view.default, aten.expand.default})
@@ -36,6 +36,29 @@ def tidy(module: fx.GraphModule) -> None:
             _merge_repeated(graph)  # to read again what was written in between is no repetition
     graph.eliminate_dead_code()
     module.recompile()
+
+
+def remeasure(module: fx.GraphModule, example: Sequence[Tensor]) -> None:
+    """Run a tidied program once, to know the tensors that it computes now.
+
+    A rewritten product may lie otherwise in memory than the recorded one. A view that can no longer
+    be had of what follows from it becomes a copy.
+    """
+    _Measuring(module).run(*example)
+    module.recompile()
+
+
+class _Measuring(fx.Interpreter):
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            result = super().run_node(n)
+        except RuntimeError:
+            if not _calls(n, aten.view.default, aten._unsafe_view.default):
+                raise
+            n.target = aten.reshape.default
+            result = super().run_node(n)
+        n.meta["val"] = result
+        return result
 
 
 def _mutates(node: fx.Node) -> bool:

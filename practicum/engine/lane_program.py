@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from practicum.engine.lane_draws import Draw, Drawn, LaneNoise, Recorder
-from practicum.engine.lane_graph import tidy
+from practicum.engine.lane_graph import remeasure, tidy
 from practicum.engine.lane_layout import Stacked, Whole
 from practicum.engine.lane_level import level
 from practicum.engine.lane_noise import Intercept
@@ -163,6 +163,7 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
                 "(the loop path, which the planner chooses)"
             ) from error
     tidy(module)
+    remeasure(module, example)
     level(module)
     for node in module.graph.nodes:
         node.meta.clear()  # the recorded tensors

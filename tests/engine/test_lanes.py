@@ -277,7 +277,19 @@ class Attention(nn.Module):
         return self.out(self.norm(mixed + choice).sum(1))
 
 
-@pytest.mark.parametrize("build", [Convolution, Attention])
+class Turned(nn.Module):
+    """A weight kept the other way round: its product's gradient is viewed in another layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(2, 9)), nn.Parameter(torch.zeros(9))
+        self.out = nn.Linear(27, K)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.linear(x.reshape(-1, 3, 2), self.weight.T, self.bias).sin().flatten(1))
+
+
+@pytest.mark.parametrize("build", [Convolution, Attention, Turned])
 def test_other_networks(build: Callable[[], nn.Module]) -> None:
     check_against_loop(recipe(build, optimizers.SGD(lr=0.3)))
 
