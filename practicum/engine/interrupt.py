@@ -63,13 +63,12 @@ def listening() -> Iterator[Interrupt]:
             raise KeyboardInterrupt
         stop.request()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = [(one, signal.signal(one, heard)) for one in SIGNALS]
+    main = threading.current_thread() is threading.main_thread()
+    before = [(one, signal.signal(one, heard)) for one in SIGNALS] if main else []
     try:
         yield stop
     finally:
+        stop.requested = False  # the work that was asked to stop has: what comes next was not
         for one, handler in before:
             # None stands for a handler that was not set from Python and cannot be set again.
             signal.signal(one, signal.SIG_DFL if handler is None else handler)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
+
+from practicum.errors import PracticumError, unknown
 
 Decision = Literal["supported", "refuted", "undecided"]
 
@@ -60,6 +63,26 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as JSON; numbers that JSON lacks become "nan", "inf" and "-inf"."""
         return {one.name: _out(getattr(self, one.name)) for one in fields(self)}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Verdict:
+        """Read a verdict that `to_json` wrote.
+
+        Raises:
+            PracticumError: a field is missing, or one is not known.
+        """
+        names = {one.name for one in fields(cls)}
+        for name in body:
+            if name not in names:
+                raise unknown("field of a verdict", name, names)
+        if missing := names - set(body):
+            raise PracticumError(f"a verdict lacks {', '.join(sorted(missing))}")
+        numbers = {"effect", "low", "high", "p", "p_adjusted", "skewness", "matters"}
+        values: dict[str, Any] = dict(body)
+        for name in numbers:
+            values[name] = None if body[name] is None else float(body[name])
+        values["arms"] = tuple(body["arms"])
+        return cls(**values)
 
 
 def _out(value: Any) -> Any:

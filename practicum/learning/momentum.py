@@ -109,6 +109,18 @@ def rate(tuning: Tuning, curvature: float) -> float:
     return float(np.abs(np.linalg.eigvals(matrix)).max())
 
 
+def error_after(tuning: Tuning, curvatures: Vector, steps: int) -> Vector:
+    """Return the factor by which each component of the error is multiplied after some steps.
+
+    The closed form of Eq. (6), started at rest (the component before the first step is the first).
+    """
+    factors = []
+    for curvature in curvatures:
+        once = np.array([[1.0 + tuning.beta - tuning.alpha * curvature, -tuning.beta], [1.0, 0.0]])
+        factors.append((np.linalg.matrix_power(once, steps) @ np.ones(2))[0])  # Eq. (6)
+    return np.array(factors)
+
+
 def _check(mu: float, largest: float) -> None:
     if not 0.0 < mu <= largest:
         raise PracticumError(

@@ -165,6 +165,7 @@ def test_the_second_signal_raises_and_the_handlers_are_put_back() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert not here().requested  # work outside of any listening is not stopped by the last one
     with listening() as stop:
         assert not stop.requested  # a new work, a new chance
 
