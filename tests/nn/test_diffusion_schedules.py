@@ -30,6 +30,8 @@ T = 12
 SHORT = Schedule.linear(T, first=0.02, last=0.4)
 BOTH = {"linear": SHORT, "cosine": Schedule.cosine(T)}
 
+PARITY = 'needs diffusers; lifted by `pip install -c constraints.txt -e ".[parity]"`'
+
 
 def normal(seed: int, *shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
@@ -316,7 +318,7 @@ def test_walking_back_ends_in_the_datas_distribution() -> None:
 def test_schedules_times_and_steps_equal_those_of_diffusers(schedule: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it says while it loads is its own affair
-        peer = pytest.importorskip("diffusers", reason="diffusers is not installed")
+        peer = pytest.importorskip("diffusers", reason=PARITY)
     ours = Schedule.linear(1000) if schedule == "linear" else Schedule.cosine(1000)
     options = {"beta_schedule": schedule, "clip_sample": False}
     ddpm, ddim = peer.DDPMScheduler(**options), peer.DDIMScheduler(**options, set_alpha_to_one=True)

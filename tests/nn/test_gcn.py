@@ -30,6 +30,8 @@ N, D, H, K = 7, 5, 4, 3
 # Directed, with a duplicate (0, 1), a loop (2, 2), and node 6 isolated.
 EDGES = torch.tensor([[0, 0, 1, 2, 3, 4, 5, 2], [1, 1, 0, 3, 4, 2, 0, 2]])
 
+PARITY = 'needs torch_geometric; lifted by `pip install -c constraints.txt -e ".[parity]"`'
+
 
 def naive(edges: Tensor, nodes: int, *, norm: str = "both", loops: bool = True) -> Tensor:
     """Count edges one at a time: entry [t, s] for an edge from s to t."""
@@ -230,9 +232,7 @@ def test_weights_start_as_glorot_and_biases_at_zero() -> None:
 def test_a_layer_equals_that_of_torch_geometric() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it says while it loads is its own affair
-        peer = pytest.importorskip(
-            "torch_geometric.nn.conv.gcn_conv", reason="torch_geometric is not installed"
-        )
+        peer = pytest.importorskip("torch_geometric.nn.conv.gcn_conv", reason=PARITY)
     network, x = made()
     conv = peer.GCNConv(D, H).double()
     with torch.no_grad():
