@@ -158,6 +158,7 @@ class Stacked:
             for leaf, tensor in zip(plan, self.leaves, strict=True)
             for name, view in leaf.split(tensor.detach()).items()
         }
+        self._parts = {name: f"part{i}." for i, name in enumerate(wholes[0].names)}
         rows = [tensors_of(whole) for whole in wholes]
         with torch.no_grad():
             for name, view in self.moved.items():
@@ -175,6 +176,15 @@ class Stacked:
     def tensors(self) -> list[Tensor]:
         """All tensors as a program takes them: the moved ones, then the others."""
         return [*self.moved.values(), *self.others.values()]
+
+    def of(self, network: str) -> dict[str, Tensor]:
+        """Return all tensors of one network by their names in it, [lanes, *shape] each."""
+        part = self._parts[network]
+        return {
+            name.removeprefix(part): tensor
+            for name, tensor in {**self.moved, **self.others}.items()
+            if name.startswith(part)
+        }
 
     @torch.no_grad()
     def copy_lane(self, lane: int, whole: Whole) -> None:

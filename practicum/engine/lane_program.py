@@ -138,15 +138,50 @@ def trace(
         return (losses.detach(), reported, *rows)
 
     memory = tuple(draw.empty(stacked.lanes).zero_() for draw in draws)
-    example = [
-        *stacked.moved.values(),
-        *(other.clone() for other in stacked.others.values()),  # running statistics move
-        *batch,
-        *memory,
-    ]
-    module = _traced(program, whole, example)
+    others_now = (other.clone() for other in stacked.others.values())  # running statistics move
+    module = _traced(program, whole, [*stacked.moved.values(), *others_now, *batch, *memory])
     run = torch.compile(module, dynamic=False) if compile else module.forward
     return Program(run, tuple(moves), draws, memory)
+
+
+def trace_call(
+    name: str, whole: Whole, stacked: Stacked, inputs: Sequence[Tensor]
+) -> Callable[..., Any]:
+    """Trace one call of one network for all lanes, without gradients.
+
+    Args:
+        name: the network's.
+        whole: networks of one seed; only their structure is used.
+        stacked: the lanes' tensors.
+        inputs: an example, [lanes, B, ...] each.
+
+    Returns:
+        (stacked tensors, inputs) in one list -> the network's output, lanes first.
+
+    Raises:
+        PracticumError: the network cannot be mapped over lanes, or draws random numbers.
+    """
+    names = (*stacked.moved, *stacked.others)
+
+    def one(tensors: dict[str, Tensor], data: Batch) -> Any:
+        return functional_call(whole, tensors, (_call(name), data, None), tie_weights=True)
+
+    several = False
+
+    def program(*flat: Tensor) -> tuple[Any, ...]:
+        nonlocal several
+        tensors = dict(zip(names, flat, strict=False))
+        with torch.no_grad():
+            output = vmap(one, randomness="error")(tensors, flat[len(tensors) :])
+        several = isinstance(output, tuple)
+        return output if several else (output,)
+
+    run = _traced(program, whole, [*stacked.tensors, *inputs]).forward
+    return run if several else lambda *flat: run(*flat)[0]
+
+
+def _call(name: str) -> Callable[..., Any]:
+    return lambda networks, inputs, noise: networks[name](*inputs)
 
 
 def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]) -> Any:

@@ -11,27 +11,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 from torch.optim import Optimizer
 
 from practicum.engine.checkpoint import Checkpoint
 from practicum.engine.evaluation import Evaluation, points
 from practicum.engine.events import Event, Moment
+from practicum.engine.experience import acting_alone
+from practicum.engine.lane_batches import lane_parts, lane_source
 from practicum.engine.lane_draws import LaneGenerators
 from practicum.engine.lane_layout import Stacked, Whole, check_alike, plan_leaves
-from practicum.engine.lane_program import Program, Rehearsal, rehearse, trace
+from practicum.engine.lane_program import Program, Rehearsal, rehearse, trace, trace_call
 from practicum.engine.optimizers import ELEMENTWISE, build
 from practicum.engine.seeds import generator_states, set_generator_states, streams
 from practicum.engine.services import Services
-from practicum.engine.source import Batches
 from practicum.engine.state import State
 from practicum.engine.train import Recipe, Reporting, Trained, autocasting, begin, gather
-from practicum.engine.updates import Batch, Update, parts_of
+from practicum.engine.updates import Batch, Update
 from practicum.errors import PracticumError
 
 SMALLEST_GROUP = 2  # one lane alone goes to other kernels than several
@@ -83,65 +83,6 @@ def _check_optimizers(recipe: Recipe) -> None:
             )
 
 
-class LaneBatches:
-    """The batches of all lanes, each in its own seed's order: `Batches`, lane by lane."""
-
-    def __init__(self, recipe: Recipe, seeds: Sequence[int], services: Services) -> None:
-        self.data = services.place(*recipe.data)
-        self.device = services.device
-        self.lanes = [
-            Batches(self.data, recipe.batch_size, streams(seed).order(), recipe.rows_of(seed))
-            for seed in seeds
-        ]
-        if len({one.n for one in self.lanes}) > 1:
-            counts = ", ".join(f"seed {s}: {b.n}" for s, b in zip(seeds, self.lanes, strict=True))
-            raise PracticumError(
-                f"the seeds have different numbers of training examples ({counts}), so their "
-                "batches differ in size and cannot share a program of lanes; they run seed by seed"
-            )
-        self._permutations: list[Tensor] = []
-        self._stacked = torch.empty(0)
-
-    def next(self) -> Batch:
-        """Return the next batch, [lanes, batch, ...] each."""
-        taken = [one.indices() for one in self.lanes]
-        first = self.lanes[0]
-        if not self._permutations or first.permutation is not self._permutations[0]:
-            # A new epoch: one copy of all permutations to the device.
-            self._permutations = [one.permutation for one in self.lanes]
-            self._stacked = torch.stack(self._permutations).to(self.device)
-        end = first.cursor - first.batch_size + len(taken[0])
-        index = self._stacked[:, end - len(taken[0]) : end]
-        return self.at(index)
-
-    def at(self, index: Int[Tensor, "lanes batch"]) -> Batch:
-        """Return the examples at these indices, [lanes, batch, ...] each."""
-        flat = index.reshape(-1)
-        return tuple(
-            one.index_select(0, flat).view(*index.shape, *one.shape[1:]) for one in self.data
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return every lane's position."""
-        return {"lanes": [one.state_dict() for one in self.lanes]}
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go to a saved position."""
-        for one, position in zip(self.lanes, saved["lanes"], strict=True):
-            one.load_state_dict(position)
-        self._permutations = []
-
-
-def lane_parts(batch: Batch, parts: int) -> list[Batch]:
-    """Cut every lane's batch into parts, as `parts_of` cuts one seed's."""
-    if parts == 1:
-        return [batch]
-    turned = tuple(one.transpose(0, 1) for one in batch)
-    return [
-        tuple(one.transpose(0, 1).contiguous() for one in part) for part in parts_of(turned, parts)
-    ]
-
-
 class Group:
     """Some seeds that train together.
 
@@ -166,15 +107,19 @@ class Group:
         self.wholes = [Whole(state.networks) for state in self.states]
         check_alike(self.wholes)
         self.noise = LaneGenerators([streams(seed) for seed in self.seeds])
-        self.batches = LaneBatches(recipe, self.seeds, services)
+        self.batches = lane_source(recipe, self.seeds, self._act, services)
+        experience = getattr(self.batches, "experience", None)
         self.evaluations = [
             Evaluation(
-                recipe.evaluate_of(seed), points(recipe.steps, recipe.every), services.autocast
+                recipe.evaluate_of(seed, experience, lane),
+                points(recipe.steps, recipe.every),
+                services.autocast,
             )
-            for seed in self.seeds
+            for lane, seed in enumerate(self.seeds)
         ]
         self._rehearsals: dict[Any, Rehearsal] = {}
         self._programs: dict[Any, Program] = {}
+        self._calls: dict[Any, Callable[..., Any]] = {}
         self.stacked = Stacked(self._plan(), self.wholes)
         self.optimizers = self._optimizers()
         self.buffers: dict[str, Tensor] = {}
@@ -184,8 +129,8 @@ class Group:
 
     def _plan(self) -> Any:
         """Rehearse every update on the first batch, and lay out what they move."""
-        source = LaneBatches(self.recipe, self.seeds[:1], self.services)
-        batch = source.next()
+        act = acting_alone(self.states[0].networks, self.services)
+        batch = lane_source(self.recipe, self.seeds[:1], act, self.services).next()
         used = []
         for number, update in enumerate(self.updates):
             parts = lane_parts(batch, update.accumulate)
@@ -236,6 +181,15 @@ class Group:
             )
         return self._programs[key]
 
+    def _act(self, name: str, *inputs: Tensor) -> Any:
+        """Let all lanes' networks of one name act; see `practicum.engine.experience`."""
+        inputs = self.services.place(*inputs)
+        key = (name, *((one.shape, one.dtype) for one in inputs))
+        if key not in self._calls:
+            self._calls[key] = trace_call(name, self.wholes[0], self.stacked, inputs)
+        with torch.no_grad():
+            return self._calls[key](*self.stacked.tensors, *inputs)
+
     def train(self) -> None:
         """Train to the last step, or until every seed has diverged; go on from a checkpoint."""
         reporting = Reporting(self.recipe.steps, self.services)
@@ -259,7 +213,7 @@ class Group:
         return [lane for lane in range(len(self.members)) if lane not in self.diverged]
 
     def _checkpoint(self) -> Checkpoint | None:
-        if self.services.checkpoint is None:
+        if self.services.checkpoint is None or not self.batches.resumable:
             return None
         name = hashlib.sha256(repr(self.seeds).encode()).hexdigest()[:8]
         path = self.services.checkpoint / f"{self.recipe.name}-{self.seeds[0]}-lanes-{name}.pt"
@@ -283,6 +237,9 @@ class Group:
                 losses = values
         self._losses.append(losses)
         self.clock.counters["step"] += 1
+        for one in self.recipe.follows:
+            if one.due(self.clock.step):
+                one.move(self.stacked.of(one.follower), self.stacked.of(one.leader))
         if self.clock.step in self.evaluations[0].at:
             for lane in self._alive():
                 self._evaluate(lane, Event.STEPPED)

@@ -41,7 +41,10 @@ class Batches:
     Attributes:
         data: tensors with the examples as their first axis.
         rows: which examples to use, [n] indices; all of them when None.
+        resumable: a checkpoint can hold its position.
     """
+
+    resumable = True
 
     def __init__(
         self,

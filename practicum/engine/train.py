@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from practicum.engine.checkpoint import Checkpoint
 from practicum.engine.evaluation import Evaluate, Evaluation, points
 from practicum.engine.events import Event, Moment, Observer
+from practicum.engine.experience import Alone, Begin, Experience, acting_alone
+from practicum.engine.following import Follow, following, start
 from practicum.engine.loop import loop
 from practicum.engine.noise import GlobalNoise, Noise
 from practicum.engine.optimizers import OptimizerSpec, build
@@ -26,6 +28,7 @@ from practicum.engine.services import Services
 from practicum.engine.source import Batches
 from practicum.engine.state import State
 from practicum.engine.updates import Batch, Loss, Networks, Update, gradient_step
+from practicum.errors import PracticumError
 
 REPORT_EVERY = 25  # steps between two progress reports
 
@@ -46,46 +49,64 @@ class Recipe:
         networks: builders by name; called in this order under the seed's initialisation stream.
         optimizers: what each optimizer trains.
         updates: the updates of one step, in order.
+        steps: how many steps.
         data: tensors with the examples as first axis, all of the same length.
         batch_size: examples a step.
-        steps: updates in all.
+        experience: makes the batches instead of data, from the networks as they are now.
+        follows: networks that follow another (targets, averages); they move after every step.
         rows: for a seed, the indices of the examples it trains on; None: all.
         evaluate: (networks, seed) -> measures; run in evaluation mode without gradients.
         every: steps between evaluations; None: only at the end.
         name: tells several trainings of one trial apart (in checkpoints).
+
+    Raises:
+        PracticumError: it has both data and experience, or neither.
     """
 
     networks: Mapping[str, Callable[[], nn.Module]]
     optimizers: Mapping[str, Trains]
     updates: Sequence[Update]
-    data: tuple[Tensor, ...]
-    batch_size: int
     steps: int
+    data: tuple[Tensor, ...] = ()
+    batch_size: int = 1
+    experience: Begin | None = None
+    follows: Sequence[Follow] = ()
     rows: Callable[[int], Int[Tensor, "n"]] | None = None
     evaluate: Callable[[Networks, int], Mapping[str, Tensor | float]] | None = None
     every: int | None = None
     name: str = "training"
+
+    def __post_init__(self) -> None:
+        if bool(self.data) == (self.experience is not None):
+            raise PracticumError("a recipe learns either from data or from experience; give one")
 
     @property
     def rates(self) -> dict[str, float]:
         """The unscheduled learning rate of each optimizer."""
         return {name: one.spec.lr for name, one in self.optimizers.items()}
 
-    def evaluate_of(self, seed: int) -> Evaluate | None:
-        """Return what measures the networks of one seed; None: only the loss is measured."""
-        return None if self.evaluate is None else partial(_evaluate, self.evaluate, seed)
+    def evaluate_of(
+        self, seed: int, experience: Experience | None = None, lane: int = 0
+    ) -> Evaluate | None:
+        """Return what measures one seed; None: only the loss is measured.
+
+        Args:
+            seed: the seed.
+            experience: whose report on the seed is measured too.
+            lane: the seed's lane in it.
+        """
+        if self.evaluate is None and experience is None:
+            return None
+
+        def evaluate(networks: Networks) -> Mapping[str, Tensor | float]:
+            measured = {} if self.evaluate is None else self.evaluate(networks, seed)
+            return measured if experience is None else {**measured, **experience.report(lane)}
+
+        return evaluate
 
     def rows_of(self, seed: int) -> Int[Tensor, "n"] | None:
         """Return the indices of the examples that a seed trains on; None: all."""
         return None if self.rows is None else self.rows(seed)
-
-
-def _evaluate(
-    evaluate: Callable[[Networks, int], Mapping[str, Tensor | float]],
-    seed: int,
-    networks: Networks,
-) -> Mapping[str, Tensor | float]:
-    return evaluate(networks, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +183,7 @@ def begin(recipe: Recipe, seed: int, services: Services) -> State:
     arithmetic = services.arithmetic
     with streams(seed).init():
         networks = {name: build_one() for name, build_one in recipe.networks.items()}
+    start(recipe.follows, networks)
     for network in networks.values():
         network.to(device=services.device, dtype=services.dtype)
     optimizers = {
@@ -181,23 +203,22 @@ def _train_one(
 ) -> tuple[dict[str, list[float]], State]:
     """Train one seed with the loop; return what was measured, and the final state."""
     state = begin(recipe, seed, services)
-    source = Batches(
-        services.place(*recipe.data), recipe.batch_size, streams(seed).order(), recipe.rows_of(seed)
-    )
+    source = _source(recipe, seed, state, services)
+    experience = source.experience if isinstance(source, Alone) else None
     evaluation = Evaluation(
-        recipe.evaluate_of(seed), points(recipe.steps, recipe.every), services.autocast
+        recipe.evaluate_of(seed, experience), points(recipe.steps, recipe.every), services.autocast
     )
     observers: list[Observer] = [evaluation, Reporting(recipe.steps, services)]
     with streams(seed).noise():
         checkpoint = None
-        if services.checkpoint is not None:
+        if services.checkpoint is not None and source.resumable:
             path = services.checkpoint / f"{recipe.name}-{seed}.pt"
             checkpoint = Checkpoint(path, {"source": source, "evaluation": evaluation})
             checkpoint.restore(state)
             observers.append(checkpoint)
         updates = autocasting(compiled(recipe.updates, services), services)
         state = loop(
-            gradient_step(updates, recipe.rates),
+            following(gradient_step(updates, recipe.rates), recipe.follows),
             state,
             source,
             steps=recipe.steps,
@@ -208,6 +229,15 @@ def _train_one(
     if checkpoint is not None:
         checkpoint.remove()
     return evaluation.history, state
+
+
+def _source(recipe: Recipe, seed: int, state: State, services: Services) -> Batches | Alone:
+    if recipe.experience is not None:
+        act = acting_alone(state.networks, services)
+        return Alone(recipe.experience((seed,), act), services)
+    return Batches(
+        services.place(*recipe.data), recipe.batch_size, streams(seed).order(), recipe.rows_of(seed)
+    )
 
 
 def autocasting(updates: Sequence[Update], services: Services) -> Sequence[Update]:
