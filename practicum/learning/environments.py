@@ -99,6 +99,11 @@ class Environments:
         self.steps = 0
         self._returns = np.zeros((len(seeds), copies))
 
+    def restart(self) -> None:
+        """Begin a new episode in every copy; those under way are forgotten."""
+        self.observations = _tensor(np.stack([one.reset()[0] for one in self._vectors]))
+        self._returns[:] = 0.0
+
     def step(self, actions: Shaped[Tensor, "L E *A"]) -> Transition:
         """Let every copy take its action; `observations` then has what comes next."""
         reward = np.zeros(self._returns.shape)

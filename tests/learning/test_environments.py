@@ -86,6 +86,18 @@ def test_before_the_first_end_the_running_ones_count() -> None:
     assert copies.mean_return(0) == 1
 
 
+def test_a_restart_forgets_what_was_under_way() -> None:
+    copies = Environments("CartPole-v1", (1, 2), 3)
+    for _ in range(5):
+        copies.step(torch.zeros(2, 3).long())
+    leaning = copies.observations.abs().amax()
+    copies.restart()
+    assert copies.observations.abs().amax() <= 0.05 < leaning  # where CartPole begins
+    assert copies.mean_return(0) == 0
+    other = Environments("CartPole-v1", (1, 2), 3)
+    assert not torch.equal(copies.observations, other.observations)  # another beginning
+
+
 def test_a_seed_meets_the_same_in_any_company() -> None:
     _, together = played(SEEDS)
     _, alone = played((5,))
