@@ -95,13 +95,22 @@ class Environments:
             for one, seed in zip(self._vectors, seeds, strict=True)
         ]
         self.observations: Float[Tensor, "L E D"] = _tensor(np.stack(starts))
+        self._restarts = [streams(seed).numpy("order") for seed in seeds]
         self.finished = [deque[float](maxlen=window) for _ in seeds]
         self.steps = 0
         self._returns = np.zeros((len(seeds), copies))
 
     def restart(self) -> None:
-        """Begin a new episode in every copy; those under way are forgotten."""
-        self.observations = _tensor(np.stack([one.reset()[0] for one in self._vectors]))
+        """Begin a new episode in every copy; those under way are forgotten.
+
+        How it begins depends on the seed and the number of restarts only, not on how many episodes
+        there were before.
+        """
+        starts = [
+            vector.reset(seed=int(restarts.integers(2**62)))[0]
+            for vector, restarts in zip(self._vectors, self._restarts, strict=True)
+        ]
+        self.observations = _tensor(np.stack(starts))
         self._returns[:] = 0.0
 
     def step(self, actions: Shaped[Tensor, "L E *A"]) -> Transition:

@@ -33,7 +33,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -93,11 +92,12 @@ class Episodes:
         states, lasted = torch.zeros(L, E, T, D), torch.zeros(L, E, T)
         actions, rewards = torch.zeros(L, E, T, dtype=torch.long), torch.zeros(L, E, T)
         running = torch.ones(L, E)
+        # All draws at once: how long other seeds' episodes last must not move this one's.
+        u = torch.stack([torch.rand(T, E, generator=one) for one in self._order], 1)
         for t in range(T):
             s = self.environments.observations
             logits, _ = self.act("main", s)
-            u = torch.stack([torch.rand(E, generator=one) for one in self._order])
-            a = sample(logits, u.to(logits))
+            a = sample(logits, u[t].to(logits))
             step = self.environments.step(a)
             states[:, :, t], actions[:, :, t], lasted[:, :, t] = s, a, running
             rewards[:, :, t] = step.reward * running
@@ -140,7 +140,7 @@ def reinforce_loss(
     batch: Batch,
     noise: Noise,
     *,
-    baseline: Literal["none", "mean", "value"] = "none",
+    baseline: str = "none",
     value_share: float = 0.5,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Return a loss whose gradient is minus Eq. (3), and the value's loss if it is learned.

@@ -94,8 +94,10 @@ def test_a_restart_forgets_what_was_under_way() -> None:
     copies.restart()
     assert copies.observations.abs().amax() <= 0.05 < leaning  # where CartPole begins
     assert copies.mean_return(0) == 0
-    other = Environments("CartPole-v1", (1, 2), 3)
-    assert not torch.equal(copies.observations, other.observations)  # another beginning
+    other = Environments("CartPole-v1", (2,), 3)
+    assert not torch.equal(copies.observations[1:], other.observations)  # another beginning
+    other.restart()
+    assert torch.equal(copies.observations[1:], other.observations)  # whatever was before
 
 
 def test_a_seed_meets_the_same_in_any_company() -> None:
