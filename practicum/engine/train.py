@@ -28,7 +28,7 @@ from practicum.engine.services import Services
 from practicum.engine.source import Batches
 from practicum.engine.state import State
 from practicum.engine.updates import Batch, Loss, Networks, Update, gradient_step
-from practicum.errors import PracticumError
+from practicum.errors import PracticumError, unknown
 
 REPORT_EVERY = 25  # steps between two progress reports
 
@@ -55,6 +55,8 @@ class Recipe:
         experience: makes the batches instead of data, from the networks as they are now.
         follows: networks that follow another (targets, averages); they move after every step.
         rows: for a seed, the indices of the examples it trains on; None: all.
+        initial: for a seed, tensors with which networks begin, by network and name (from an earlier
+            training); what it leaves out begins as built.
         evaluate: (networks, seed) -> measures; run in evaluation mode without gradients.
         every: steps between evaluations; None: only at the end.
         name: tells several trainings of one trial apart (in checkpoints).
@@ -72,6 +74,7 @@ class Recipe:
     experience: Begin | None = None
     follows: Sequence[Follow] = ()
     rows: Callable[[int], Int[Tensor, "n"]] | None = None
+    initial: Callable[[int], Mapping[str, Mapping[str, Tensor]]] | None = None
     evaluate: Callable[[Networks, int], Mapping[str, Tensor | float]] | None = None
     every: int | None = None
     name: str = "training"
@@ -179,10 +182,16 @@ def gather(
 
 
 def begin(recipe: Recipe, seed: int, services: Services) -> State:
-    """Build a seed's networks and optimizers."""
+    """Build a seed's networks and optimizers.
+
+    Raises:
+        PracticumError: `initial` names a network or a tensor that there is not.
+    """
     arithmetic = services.arithmetic
     with streams(seed).init():
         networks = {name: build_one() for name, build_one in recipe.networks.items()}
+    if recipe.initial is not None:
+        _load(networks, recipe.initial(seed))
     start(recipe.follows, networks)
     for network in networks.values():
         network.to(device=services.device, dtype=services.dtype)
@@ -196,6 +205,15 @@ def begin(recipe: Recipe, seed: int, services: Services) -> State:
         for name, one in recipe.optimizers.items()
     }
     return State(networks=networks, optimizers=optimizers)
+
+
+def _load(networks: Mapping[str, nn.Module], initial: Mapping[str, Mapping[str, Tensor]]) -> None:
+    for name, tensors in initial.items():
+        if name not in networks:
+            raise unknown("network", name, networks)
+        extra = networks[name].load_state_dict(tensors, strict=False).unexpected_keys
+        if extra:
+            raise PracticumError(f"network {name!r} has no tensor called {', '.join(extra)}")
 
 
 def _train_one(

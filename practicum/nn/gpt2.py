@@ -186,6 +186,12 @@ class GPT2(nn.Module):
         Raises:
             PracticumError: more tokens than positions.
         """
+        return F.linear(self.hidden(tokens, caches), self.wte.weight)  # Eq. (5)
+
+    def hidden(
+        self, tokens: Int[Tensor, "B T"], caches: list[KVCache] | None = None
+    ) -> Float[Tensor, "B T E"]:
+        """Return what the output, or another head, reads at each token; arguments as above."""
         start = 0 if caches is None else caches[0].length
         end = start + tokens.shape[1]
         check_length(end, self.config.positions)
@@ -193,7 +199,8 @@ class GPT2(nn.Module):
         x = F.dropout(x, self.config.dropout, self.training)
         for i, block in enumerate(self.h):
             x = block(x, None if caches is None else caches[i])
-        return F.linear(self.ln_f(x), self.wte.weight)  # Eq. (5)
+        normal: Tensor = self.ln_f(x)
+        return normal
 
     def caches(self) -> list[KVCache]:
         """Return an empty cache for each layer."""

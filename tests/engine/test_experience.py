@@ -1,4 +1,4 @@
-"""Batches that the networks bring about, and networks that follow another.
+"""Batches that the networks bring about, networks that follow another, weights to begin with.
 
 The twin is a plain loop that plays, learns and copies weights by hand. Would catch: a network that
 acts with old weights; a lane that acts with another lane's; a follower that moves at the wrong
@@ -295,3 +295,57 @@ def test_data_or_experience() -> None:
         recipe(data=(torch.zeros(3, 1),))
     with pytest.raises(PracticumError, match="either from data or from experience"):
         recipe(experience=None)
+
+
+# --- weights from an earlier training
+
+
+def tuned(path: str, initial: Any) -> Trained:
+    x = torch.linspace(-1, 1, 6, dtype=torch.float64).unsqueeze(1)
+    what = Recipe(
+        networks={"unit": lambda: nn.Linear(1, 1), "fixed": lambda: nn.Linear(1, 1)},
+        optimizers={"main": Trains(spec=SGD(lr=0.1), networks=("unit",))},
+        updates=(
+            Update(
+                loss=lambda n, batch, noise: (
+                    (n["unit"](batch[0]) - n["fixed"](batch[0])).square().mean(),
+                    {},
+                )
+            ),
+        ),
+        data=(x,),
+        batch_size=6,
+        steps=1,
+        initial=initial,
+    )
+    return train(what, (1, 2), services(path))
+
+
+@pytest.mark.parametrize("path", ["loop", "lanes"])
+def test_a_seed_begins_with_its_own_weights(path: str) -> None:
+    """One step of least squares from given weights, by hand; the bias begins as built."""
+    plain = tuned(path, None)
+    trained = tuned(
+        path,
+        lambda seed: {
+            "unit": {"weight": torch.tensor([[float(seed)]]), "bias": torch.tensor([0.5])},
+            "fixed": {"weight": torch.tensor([[10.0 * seed]])},
+        },
+    )
+    spread = float(torch.linspace(-1, 1, 6).square().mean())
+    for row, seed in enumerate((1, 2)):
+        unit, fixed = trained.networks[row]["unit"], trained.networks[row]["fixed"]
+        assert fixed.bias.item() == plain.networks[row]["fixed"].bias.item() != 0
+        w = seed - 0.1 * 2 * (seed - 10 * seed) * spread
+        assert unit.weight.item() == pytest.approx(w, abs=1e-6)
+        b = 0.5 - 0.1 * 2 * (0.5 - fixed.bias.item())
+        assert unit.bias.item() == pytest.approx(b, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("initial", "message"),
+    [({"unti": {}}, "unit"), ({"unit": {"wieght": torch.zeros(1, 1)}}, "no tensor called wieght")],
+)
+def test_weights_for_nothing_are_refused(initial: Any, message: str) -> None:
+    with pytest.raises(PracticumError, match=message):
+        tuned("loop", lambda seed: initial)
