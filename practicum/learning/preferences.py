@@ -18,7 +18,8 @@ it has them):
 Algorithm of (3), one iteration: write texts with the policy as it is; pay every token
 - beta log(pi / pi_ref) and the last one r as well; then PPO's epochs (`practicum.learning.ppo`).
 
-Networks: "main" is a `LanguagePolicy`, "reference" one that nothing moves, "reward" a `RewardModel`.
+Networks: "main" is a `LanguagePolicy`, "reference" one that nothing moves, "reward" a
+`RewardModel`.
 
 Known failure signs: the learned reward rises while what it stands for falls (the policy has left
 the texts that the reward model knows: beta is too small); answers of one kind only; log pi of the

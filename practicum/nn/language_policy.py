@@ -1,4 +1,4 @@
-"""A language model as a policy, and one as a judge: GPT-2 with a value head, and with a reward head.
+"""A language model as a policy and as a judge: GPT-2 with a value head, or with a reward head.
 
 Papers: Ouyang et al., "Training language models to follow instructions with human feedback",
 arXiv:2203.02155v1, section 3.5 and appendix C. Stiennon et al., "Learning to summarize from human
