@@ -1,0 +1,1 @@
+"""Generative models: learning to make examples like those that were seen."""
