@@ -1,0 +1,1 @@
+"""Sequences: networks that read one step after another, and must remember."""
