@@ -70,7 +70,9 @@ def test_a_value_on_the_wrong_trunk_is_noticed() -> None:
 
 
 def test_a_shared_trunk_is_one() -> None:
-    two, one = (sum(p.numel() for p in made(shared=shared).parameters()) for shared in (False, True))
+    two, one = (
+        sum(p.numel() for p in made(shared=shared).parameters()) for shared in (False, True)
+    )
     assert two - one == (D + 1) * 7 + (7 + 1) * 6
 
 

@@ -1,0 +1,1 @@
+"""Labs on agents that learn from rewards: values, policies, games."""

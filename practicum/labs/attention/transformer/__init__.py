@@ -1,0 +1,1 @@
+"""The Transformer with parts taken away: heads, positions, scaling, norms, warm-up."""

@@ -1,0 +1,1 @@
+"""Adversarial games: which points and images their generators leave out."""
