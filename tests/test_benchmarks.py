@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import lenet, overhead, page
+from benchmarks import gcn, lenet, overhead, page
 from benchmarks.measure import Floor, Others, Result, Run, about, fresh, interleaved, ratios
 from practicum.nn.lenet import LeNet5
 
@@ -122,6 +122,27 @@ def test_lenets_that_differ_in_accuracy_are_no_table(monkeypatch: pytest.MonkeyP
     lenet_answers(monkeypatch, 0.9, 0.89)
     with pytest.raises(RuntimeError, match="same accuracy"):
         lenet.run(repeats=1)
+
+
+def test_gcn_trains_the_same_seeds_whatever_their_company() -> None:
+    whole = gcn.together([0, 1, 2], 6, True)
+    assert gcn.together([0, 2], 6, True) == [whole[0], whole[2]]
+    assert gcn.together([0, 1, 2], 0 + 1, True) != whole
+
+
+def test_gcn_of_torch_geometric_begins_and_ends_where_ours_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("torch_geometric", reason="needs torch_geometric; lifted by `make bench`")
+    monkeypatch.setenv("BENCHMARK_THREADS", "1")
+    before = torch.get_num_threads()
+    try:
+        ours = gcn.ours(seeds=2, steps=6, small=True)["accuracies"]
+        for way in gcn.WAYS:
+            theirs = gcn.theirs(way=way, seeds=2, steps=6, small=True)["accuracies"]
+            assert theirs == pytest.approx(ours, abs=2.6)  # a node of 40 may lie on the edge
+    finally:
+        torch.set_num_threads(before)
 
 
 # --- measuring

@@ -242,5 +242,5 @@ def environment() -> dict[str, str]:
 def _hashes(arms: Mapping[str, Any]) -> dict[str, str]:
     from practicum.data import sha256
 
-    names = {setup.data for setup in arms.values() if "data" in fields(setup)}
+    names = {setup.data for setup in arms.values() if "data" in fields(setup)} - {""}
     return {name: sha256(name) for name in sorted(names)}
