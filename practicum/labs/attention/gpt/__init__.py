@@ -1,0 +1,1 @@
+"""The lab `gpt`: loss against parameters, and a public workload on a laptop."""
