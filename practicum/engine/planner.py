@@ -121,9 +121,10 @@ def plan(
     """
     reference = services.arithmetic
     loop = _time(trial, setups, seeds[:1], services)
-    if loop is None:
+    if not loop:
         why = "the loop: this lab's trials have no training steps to time, or very few"
         return Plan(arithmetic=reference, workers=workers, reason=why)
+    setups = {arm: setups[arm] for arm in loop}  # controls without training say nothing here
     timings = [_timing("loop", loop, 1, len(seeds), workers)]
     best, chosen, impossible = timings[0], reference, ""
     for group in _groups(len(seeds), workers):
@@ -133,7 +134,7 @@ def plan(
         except PracticumError as problem:
             impossible = str(problem)
             break
-        if found is not None:
+        if found.keys() == loop.keys():
             timings.append(_timing(f"lanes of {group}", found, group, len(seeds), workers))
             if timings[-1].total < min(best.total, CLEARLY * timings[0].total):
                 best, chosen = timings[-1], lanes
@@ -173,30 +174,26 @@ def _groups(seeds: int, workers: int) -> list[int]:
 
 def _time(
     trial: Trial, setups: Mapping[str, Any], seeds: Sequence[int], services: Services
-) -> list[tuple[float, int]] | None:
-    """Return for each arm (seconds a step, steps), or None where there is too little to time."""
-    found = []
-    for setup in setups.values():
+) -> dict[str, tuple[float, int]]:
+    """Return (seconds a step, steps) of each arm that has enough steps to time."""
+    found = {}
+    for arm, setup in setups.items():
         watch = _Stopwatch()
-        with threads_of_a_worker(services.arithmetic.threads):
+        with threads_of_a_worker(services.arithmetic.threads), suppress(_NoSteps):
             try:
                 trial(setup, seeds, replace(services, probe=watch.probe, poll=watch.poll))
             except _Timed:
-                found.append((watch.seconds, watch.steps))
-                continue
-            except _NoSteps:
-                pass
-        return None
+                found[arm] = (watch.seconds, watch.steps)
     return found
 
 
 def _timing(
-    way: str, arms: Sequence[tuple[float, int]], group: int, seeds: int, workers: int
+    way: str, arms: Mapping[str, tuple[float, int]], group: int, seeds: int, workers: int
 ) -> Timing:
     groups = -(-seeds // group)
-    tasks = [seconds * steps for seconds, steps in arms for _ in range(groups)]
+    tasks = [seconds * steps for seconds, steps in arms.values() for _ in range(groups)]
     busiest = max(sum(tasks) / workers, max(tasks))
-    per_seed = statistics.fmean(seconds for seconds, _ in arms) / group
+    per_seed = statistics.fmean(seconds for seconds, _ in arms.values()) / group
     return Timing(way=way, step=per_seed, total=busiest)
 
 

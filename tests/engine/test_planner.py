@@ -95,8 +95,24 @@ def test_a_trial_without_training_steps_is_left_at_once(clock: Clock) -> None:
 
     plan = planner.plan(trial, {"a": 1, "b": 2}, range(5), Services(), 2)
     assert plan.arithmetic == Arithmetic()
-    assert calls == [(0,)]
+    assert calls == [(0,), (0,)]  # each arm once, with one seed, and no lanes
     assert "no training steps" in plan.reason
+
+
+def test_a_control_without_steps_does_not_keep_the_others_from_lanes(clock: Clock) -> None:
+    trains = trial_that_costs(clock, lambda a, seeds, step: 1.0 if a.path == "loop" else 0.2)
+    controls = []
+
+    def trial(setup: Any, seeds: Sequence[int], services: Services) -> None:
+        if setup == "control":
+            controls.append(services.arithmetic.path)
+        else:
+            trains(setup, seeds, services)
+
+    plan = planner.plan(trial, {"a": "control", "b": "trained"}, range(4), Services(), 2)
+    assert plan.arithmetic.path == "lanes"
+    assert controls == ["loop"]  # it is not computed again for every way
+    assert plan.timings[0].total == pytest.approx(4 * 100 / 2)
 
 
 def test_why_lanes_are_impossible_is_told(clock: Clock) -> None:
