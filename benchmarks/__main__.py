@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import page
 from benchmarks.measure import ROOT, Others, Result, about
 
-ORDER = ("startup", "overhead", "autograd", "digits", "lenet", "gcn", "gpt")
+ORDER = ("startup", "overhead", "autograd", "digits", "lenet", "gcn", "gpt", "eight", "samplers")
 
 
 def present() -> list[str]:
