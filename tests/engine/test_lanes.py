@@ -23,7 +23,14 @@ from torch import Tensor, nn
 from practicum.engine import lanes, optimizers
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.clipping import AutoClip, ClipNorm
-from practicum.engine.lane_draws import Draw, Drawn, LaneGenerators, LaneNoise, Recorder
+from practicum.engine.lane_draws import (
+    Draw,
+    Drawn,
+    LaneGenerators,
+    LaneNoise,
+    Recorder,
+    bernoulli,
+)
 from practicum.engine.lane_noise import Intercept
 from practicum.engine.lane_tape import record
 from practicum.engine.lanes import Group, lanes_problem, train_lanes
@@ -755,3 +762,20 @@ def test_lanes_on_a_gpu_agree_with_lanes_on_the_cpu() -> None:
     for ours, theirs in zip(on_gpu.weights(), on_cpu.weights(), strict=True):
         for name, tensor in theirs.items():
             torch.testing.assert_close(ours[name].cpu(), tensor, rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.0, 0.1, 1 / 3, 0.5, 1 - 1e-7, 1.0])
+@pytest.mark.parametrize("size", [(1,), (17,), (5, 13), (4, 3, 50)])
+def test_the_faster_coin_has_torchs_bits(
+    dtype: torch.dtype, p: float, size: tuple[int, ...]
+) -> None:
+    for turned in (False, True):  # torch fills in the order of memory
+        one, other = (torch.Generator().manual_seed(3) for _ in range(2))
+        ours, theirs = torch.full((2, *size), 7.0, dtype=dtype)
+        if turned:
+            ours, theirs = ours.movedim(0, -1), theirs.movedim(0, -1)
+        bernoulli(ours, p, one)
+        theirs.bernoulli_(p, generator=other)
+        assert torch.equal(ours, theirs)
+        assert torch.equal(one.get_state(), other.get_state())
