@@ -16,10 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import Adam
-from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.attention import (
     AdditiveAttention,
@@ -32,6 +28,7 @@ from practicum.nn.attention import (
     padding_mask,
 )
 from practicum.nn.positions import Positions, Rotary
+from tests.nn.checks import lanes_equal_the_loop
 
 B, Q, K, E, N = 2, 3, 5, 12, 4
 
@@ -328,22 +325,13 @@ def test_training_in_lanes_equals_the_loop() -> None:
     torch.set_default_dtype(torch.float32)
     g = torch.Generator().manual_seed(0)
     data = (torch.randn(14, 4, 8, generator=g).double(), torch.randint(3, (14,), generator=g))
-    trained = [
-        fit(
-            Reader,
-            loss=lambda network, batch, noise: F.cross_entropy(network(batch[0]), batch[1]),
-            optimizer=Adam(lr=0.01),
-            data=data,
-            batch_size=6,
-            steps=4,
-            seeds=(1, 2),
-            services=Services(arithmetic=Arithmetic(path=path, lane_group=2, precision="float64")),
-        )
-        for path in ("loop", "lanes")
-    ]
-    for ours, theirs in zip(trained[0].weights(), trained[1].weights(), strict=True):
-        for a, b in zip(ours.values(), theirs.values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+    lanes_equal_the_loop(
+        Reader,
+        lambda network, batch: F.cross_entropy(network(batch[0]), batch[1]),
+        data,
+        batch_size=6,
+        steps=4,
+    )
 
 
 def test_heads_that_do_not_share_the_width_alike_are_refused() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +21,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import Adam
-from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.gpt2 import GPT2, GPT2Config
+from tests.nn.checks import dropped, lanes_equal_the_loop
 
 B, T, E, N, V = 2, 4, 6, 2, 11
 SMALL = GPT2Config(vocabulary=V, positions=16, width=E, layers=2, heads=N, hidden=9, dropout=0.0)
@@ -157,22 +154,6 @@ def test_later_tokens_do_not_matter_and_every_parameter_gets_a_gradient() -> Non
     for name, one in ours.named_parameters():
         assert one.grad is not None, name
         assert one.grad.abs().sum() > 0, name
-
-
-def dropped(run: Callable[[], Tensor], monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of what dropout really acts on during a call, in order."""
-    found: list[tuple[int, ...]] = []
-    dropout = F.dropout
-
-    def noted(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-        if p > 0 and training:
-            found.append(tuple(x.shape))
-        return dropout(x, p, training)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(F, "dropout", noted)
-        run()
-    return found
 
 
 def test_dropout_acts_where_it_should_and_while_training_only(
@@ -333,24 +314,15 @@ def test_transformers_checkpoints_give_the_same_logits_gradients_and_words(
 def test_training_in_lanes_equals_the_loop() -> None:
     torch.set_default_dtype(torch.float32)
     data = (torch.randint(V, (10, 4), generator=torch.Generator().manual_seed(0)),)
-    trained = [
-        fit(
-            lambda: GPT2(replace(SMALL, dropout=0.2)),
-            loss=lambda network, batch, noise: F.cross_entropy(
-                network(batch[0][:, :-1]).flatten(0, 1), batch[0][:, 1:].flatten()
-            ),
-            optimizer=Adam(lr=0.01),
-            data=data,
-            batch_size=4,
-            steps=3,
-            seeds=(1, 2),
-            services=Services(arithmetic=Arithmetic(path=path, lane_group=2, precision="float64")),
-        )
-        for path in ("loop", "lanes")
-    ]
-    for ours, theirs in zip(trained[0].weights(), trained[1].weights(), strict=True):
-        for a, b in zip(ours.values(), theirs.values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+    lanes_equal_the_loop(
+        lambda: GPT2(replace(SMALL, dropout=0.2)),
+        lambda network, batch: F.cross_entropy(
+            network(batch[0][:, :-1]).flatten(0, 1), batch[0][:, 1:].flatten()
+        ),
+        data,
+        batch_size=4,
+        steps=3,
+    )
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -19,15 +19,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import Adam
-from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.gru import GRU, GRUCell
 from practicum.nn.lstm import LSTM, LSTMCell
 from practicum.nn.recurrent import Cell, Recurrent
 from practicum.nn.rnn import RNN, RNNCell
+from tests.nn.checks import lanes_equal_the_loop
 
 B, T, D, H = 4, 5, 3, 2
 
@@ -428,24 +425,13 @@ class Classifier(nn.Module):
 def test_training_in_lanes_equals_the_loop(kind: str) -> None:
     g = torch.Generator().manual_seed(0)
     data = (torch.randn(14, 3, D, generator=g).double(), torch.randint(3, (14,), generator=g))
-    trained = [
-        fit(
-            lambda: Classifier(LAYERS[kind][0]),
-            loss=lambda network, batch, noise: F.cross_entropy(network(batch[0]), batch[1]),
-            optimizer=Adam(lr=0.01),
-            data=data,
-            batch_size=6,
-            steps=4,
-            seeds=(1, 2),
-            services=Services(arithmetic=Arithmetic(path=path, lane_group=2, precision="float64")),
-        )
-        for path in ("loop", "lanes")
-    ]
-    for ours, theirs in zip(trained[0].weights(), trained[1].weights(), strict=True):
-        for a, b in zip(ours.values(), theirs.values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
-    first, second = trained[0].weights()
-    assert not torch.equal(*(one[next(iter(first))] for one in (first, second)))
+    lanes_equal_the_loop(
+        lambda: Classifier(LAYERS[kind][0]),
+        lambda network, batch: F.cross_entropy(network(batch[0]), batch[1]),
+        data,
+        batch_size=6,
+        steps=4,
+    )
 
 
 # --- wrong input

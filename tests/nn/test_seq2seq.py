@@ -17,13 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import Adam
-from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.recurrent import Recurrent
 from practicum.nn.seq2seq import AFTER, BEGIN, END, PAD, READS, Seq2Seq
+from tests.nn.checks import lanes_equal_the_loop
 
 B, S, T, U, V, E, H = 3, 5, 4, 7, 6, 2, 4
 LENGTHS = torch.tensor([5, 2, 3])
@@ -304,29 +301,18 @@ def test_training_in_lanes_equals_the_loop(reads: str, feeding: bool) -> None:
         torch.rand(14, 3, generator=g) < 0.5,
     )
 
-    def loss(network: Any, batch: tuple[Tensor, ...], noise: Any) -> Tensor:
+    def loss(network: Any, batch: tuple[Tensor, ...]) -> Tensor:
         source, target, lengths, forced = batch
         logits = network(source, target, lengths, forced)
         return nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
 
-    trained = [
-        fit(
-            lambda: Seq2Seq(
-                U, V, width=E, hidden=H, reads=reads, feeding=feeding, bidirectional=True
-            ),
-            loss=loss,
-            optimizer=Adam(lr=0.01),
-            data=data,
-            batch_size=6,
-            steps=3,
-            seeds=(1, 2),
-            services=Services(arithmetic=Arithmetic(path=path, lane_group=2, precision="float64")),
-        )
-        for path in ("loop", "lanes")
-    ]
-    for ours, theirs in zip(trained[0].weights(), trained[1].weights(), strict=True):
-        for a, b in zip(ours.values(), theirs.values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+    lanes_equal_the_loop(
+        lambda: Seq2Seq(U, V, width=E, hidden=H, reads=reads, feeding=feeding, bidirectional=True),
+        loss,
+        data,
+        batch_size=6,
+        steps=3,
+    )
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -8,21 +8,18 @@ comes later, positions that start again with every cached token, embeddings with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from practicum.engine.arithmetic import Arithmetic
-from practicum.engine.fit import fit
-from practicum.engine.optimizers import Adam
-from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.attention import causal_mask, padding_mask
 from practicum.nn.positions import Positions, sinusoidal
 from practicum.nn.transformer import DecoderLayer, EncoderLayer, Transformer
+from tests.nn.checks import dropped, lanes_equal_the_loop
 
 B, S, T, E, N, HIDDEN = 2, 5, 4, 12, 3, 10
 WORDS, V = 7, 9
@@ -218,22 +215,6 @@ def test_every_parameter_gets_a_gradient_and_the_output_is_tied_on_wish() -> Non
             assert one.grad.abs().sum() > 0, name
 
 
-def dropped(run: Callable[[], Tensor], monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of what dropout really acts on during a call, in order."""
-    found: list[tuple[int, ...]] = []
-    dropout = F.dropout
-
-    def noted(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-        if p > 0 and training:
-            found.append(tuple(x.shape))
-        return dropout(x, p, training)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(F, "dropout", noted)
-        run()
-    return found
-
-
 def test_dropout_acts_where_it_should_and_while_training_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -253,26 +234,17 @@ def test_training_in_lanes_equals_the_loop() -> None:
     torch.set_default_dtype(torch.float32)
     g = torch.Generator().manual_seed(0)
     data = (torch.randint(WORDS, (10, 3), generator=g), torch.randint(V, (10, 3), generator=g))
-    trained = [
-        fit(
-            lambda: Transformer(
-                WORDS, V, width=6, heads=2, hidden=5, layers=1, length=4, dropout=0.2, pre_norm=True
-            ),
-            loss=lambda network, batch, noise: F.cross_entropy(
-                network(batch[0], batch[1][:, :-1]).flatten(0, 1), batch[1][:, 1:].flatten()
-            ),
-            optimizer=Adam(lr=0.01),
-            data=data,
-            batch_size=4,
-            steps=3,
-            seeds=(1, 2),
-            services=Services(arithmetic=Arithmetic(path=path, lane_group=2, precision="float64")),
-        )
-        for path in ("loop", "lanes")
-    ]
-    for ours, theirs in zip(trained[0].weights(), trained[1].weights(), strict=True):
-        for a, b in zip(ours.values(), theirs.values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+    lanes_equal_the_loop(
+        lambda: Transformer(
+            WORDS, V, width=6, heads=2, hidden=5, layers=1, length=4, dropout=0.2, pre_norm=True
+        ),
+        lambda network, batch: F.cross_entropy(
+            network(batch[0], batch[1][:, :-1]).flatten(0, 1), batch[1][:, 1:].flatten()
+        ),
+        data,
+        batch_size=4,
+        steps=3,
+    )
 
 
 def test_what_cannot_be_is_refused() -> None:
