@@ -3,8 +3,9 @@
 A published result is stale when the protocol that its lab asks for today, arithmetic and versions
 aside, is not the one it was made with. An interrupted lab goes on where it stopped. The table in
 README.md, the section `## What came out` of each lesson and docs/catalogue.html are made anew from
-whatever is published. Labs of other packages are left to their owners. Published numbers are those
-of the reference arithmetic, the loop (docs/decisions/005).
+whatever is published, and docs/library.md from the files of networks and regimes. Labs of other
+packages are left to their owners. Published numbers are those of the reference arithmetic, the loop
+(docs/decisions/005).
 
     python -m practicum.report.results [LAB ...]
 """
@@ -25,6 +26,7 @@ from practicum.labs.protocol import Request
 from practicum.report import published
 from practicum.report.catalogue_page import write_page
 from practicum.report.lesson_results import write_lesson
+from practicum.report.library_page import write_library
 from practicum.report.results_table import write_table
 
 SCALE = "full"
@@ -83,6 +85,7 @@ def write_pages(results: Path) -> None:
         if (results / f"{entry.name}.json").exists():
             write_lesson(entry.lesson, results / f"{entry.name}.json")
     write_page(Path("docs") / "catalogue.html", ours(), results)
+    write_library(Path("docs") / "library.md")
 
 
 def main(labs: Sequence[str]) -> int:
