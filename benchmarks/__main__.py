@@ -17,7 +17,18 @@ from typing import Any
 from benchmarks import page
 from benchmarks.measure import ROOT, Others, Result, about
 
-ORDER = ("startup", "overhead", "autograd", "digits", "lenet", "gcn", "gpt", "eight", "samplers")
+ORDER = (
+    "startup",
+    "overhead",
+    "autograd",
+    "digits",
+    "lenet",
+    "gcn",
+    "gpt",
+    "eight",
+    "samplers",
+    "agents",
+)
 
 
 def present() -> list[str]:

@@ -30,6 +30,25 @@ from practicum.engine.seeds import streams
 from practicum.errors import PracticumError, unknown
 
 
+def sizes(name: str) -> tuple[int, int]:
+    """Return how many numbers an observation has, and how many actions there are.
+
+    Raises:
+        PracticumError: gymnasium knows no such environment, its observations are no vectors, or its
+            actions are not a choice among a few.
+    """
+    if name not in gymnasium.registry:
+        raise unknown("environment", name, gymnasium.registry)
+    made = gymnasium.make(name)
+    seen, chosen = made.observation_space.shape, made.action_space
+    made.close()
+    if seen is None or len(seen) != 1:
+        raise PracticumError(f"{name} gives observations of shape {seen}; expected a vector")
+    if not isinstance(chosen, gymnasium.spaces.Discrete):
+        raise PracticumError(f"{name} has actions {chosen}; expected a choice among a few")
+    return int(seen[0]), int(chosen.n)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transition:
     """What one step of all copies brought.

@@ -53,7 +53,7 @@ class Memory:
         actions: A, how many actions there are.
         batch: B, transitions an update.
         size: M; a memory of `batch` transitions is none to speak of.
-        start: transitions by random actions before the first update.
+        start: transitions by random actions before the first update; the memory keeps the newest.
         copies: E, environments a seed.
         act_steps: steps of every copy an update.
         explore: epsilon at the beginning and in the end.
@@ -70,10 +70,10 @@ class Memory:
     explore_updates: int = 1_000
 
     def __post_init__(self) -> None:
-        if not self.batch <= self.start <= self.size:
+        if self.batch > min(self.start, self.size):
             raise PracticumError(
                 f"a batch of {self.batch}, {self.start} transitions before the first update and a "
-                f"memory of {self.size}: each must be at most the next"
+                f"memory of {self.size}: the batch must be the smallest"
             )
         if self.start % self.copies or self.size % self.copies:
             raise PracticumError(

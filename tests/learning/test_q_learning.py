@@ -111,9 +111,14 @@ def test_turned_networks_are_noticed() -> None:
 def test_without_a_target_the_main_network_judges() -> None:
     networks, batch = problem()
     ours = q_loss(networks, batch, GlobalNoise(), discount=GAMMA, target="main")[0]
+    ours.backward()
+    gradient = networks["main"].values.grad.clone()
+    networks["main"].zero_grad()
     same = {"main": networks["main"], "target": Table(networks["main"].values.detach().clone())}
     theirs = by_transitions(same, batch, double=False, huber=True)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-12)
+    theirs.backward()  # the target is a constant although the same network gives it
+    torch.testing.assert_close(gradient, networks["main"].values.grad, rtol=0, atol=1e-12)
 
 
 class Counting:
@@ -183,6 +188,14 @@ def test_the_memory_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts.min() > 0.8 * counts.max()  # each as likely as any other
 
 
+def test_more_random_steps_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, batches = remembered(monkeypatch, 20, start=40)
+    for number, batch in enumerate(batches):
+        newest = 20 + 1 + number  # steps of each copy so far
+        assert bool((batch[0][..., 2] >= newest - 6).all())
+        assert bool((batch[0][..., 2] < newest).all())
+
+
 def test_the_first_actions_are_random_and_so_is_a_share_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -202,7 +215,7 @@ def test_exploration_falls_in_a_straight_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"batch": 30, "start": 20}, {"start": 100, "size": 50}, {"copies": 7}]
+    "numbers", [{"batch": 30, "start": 20}, {"batch": 30, "size": 20}, {"copies": 7}]
 )
 def test_bad_numbers_are_refused(numbers: dict[str, int]) -> None:
     with pytest.raises(PracticumError, match=r"memory|multiples"):

@@ -1,0 +1,1 @@
+"""Clipping lets PPO use each batch many times, and unnamed details matter too."""
