@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -141,6 +142,22 @@ class Writings:
         estimate of KL(pi, pi_ref).
         """
         return {name: float(one[lane]) for name, one in self._means.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is left of the texts, and where the draws are."""
+        return {
+            "order": [one.get_state() for one in self._order],
+            "left": list(self._left),
+            "samples": self._samples,
+            "means": dict(self._means),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        for one, state in zip(self._order, saved["order"], strict=True):
+            one.set_state(state)
+        self._left, self._samples = list(saved["left"]), tuple(saved["samples"])
+        self._means = dict(saved["means"])
 
     def _write(self) -> Batch:
         writing, N, T = self.writing, self.writing.details.copies, self.writing.length

@@ -14,10 +14,13 @@ Shapes: B texts, P tokens of a prompt, T of an answer, S = P + T, V tokens of th
 Deviations:
     1. Policy and value share one network; the papers use two.
     2. Answers have one length, so that the last token is where it is.
+    3. b_r cancels in every comparison of two texts, so no gradient reaches it: it is a buffer,
+       0 until it is set. Stiennon et al. set it so that texts of people have mean 0.
 """
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -69,9 +72,10 @@ class RewardModel(nn.Module):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.body = GPT2(config)
-        self.reward = nn.Linear(config.width, 1)
+        self.reward = nn.Linear(config.width, 1, bias=False)
+        self.offset = nn.Buffer(torch.zeros(1))
 
     def forward(self, text: Int[Tensor, "B S"]) -> Float[Tensor, "B"]:
         """Return Eq. (3)."""
-        reward: Tensor = self.reward(self.body.hidden(text)[:, -1])
+        reward: Tensor = self.reward(self.body.hidden(text)[:, -1]) + self.offset
         return reward.squeeze(-1)

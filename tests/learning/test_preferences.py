@@ -6,6 +6,7 @@ wrong sign, a reward that is paid at every token, DPO whose optimum is another p
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from functools import partial
@@ -203,7 +204,8 @@ def test_what_a_text_is_paid(learned: bool) -> None:
             assert torch.equal(text[P:], answers[lane, n])
             steps = []
             for name in ("main", "reference"):
-                logits, V_t = made[name](text.unsqueeze(0))
+                with torch.no_grad():
+                    logits, V_t = made[name](text.unsqueeze(0))
                 each = [float(torch.log_softmax(logits[0, t], 0)[text[P + t]]) for t in range(T)]
                 steps.append(each)
                 if name == "main":
@@ -211,7 +213,7 @@ def test_what_a_text_is_paid(learned: bool) -> None:
                     assert value[lane, n].tolist() == pytest.approx(V_t[0].tolist())
             far = [a - b for a, b in zip(*steps, strict=True)]
             distances.append(sum(far))
-            paid = float(made["reward"](text.unsqueeze(0))) if learned else float(judge(text))
+            paid = made["reward"](text.unsqueeze(0)).item() if learned else float(judge(text))
             for t in range(T):
                 expected = paid - BETA * sum(far[t:])
                 assert gain[lane, n, t].item() == pytest.approx(expected, abs=1e-9)
@@ -282,3 +284,18 @@ def test_a_whole_answers_probability() -> None:
     made, (text, _) = networks(), pairs()
     found = answer_log_probability(made["main"], text).tolist()
     assert found == pytest.approx([log_pi(made["main"], one).item() for one in text])
+
+
+def test_an_interrupted_writing_goes_on_as_if_nothing_had_happened() -> None:
+    made = networks()
+    whole, begun, resumed = (Writings(writing(True), (3, 8), acting(made)) for _ in range(3))
+    before = [whole.next() for _ in range(7)]
+    for _ in range(3):
+        begun.next()
+    saved = copy.deepcopy(begun.state_dict())
+    begun.next()  # what is done after saving does not matter
+    resumed.load_state_dict(saved)
+    for expected in before[3:]:
+        for ours, theirs in zip(resumed.next(), expected, strict=True):
+            assert torch.equal(ours, theirs)
+    assert resumed.report(1) == whole.report(1)

@@ -34,9 +34,9 @@ Changed after a first look
     gradients and that the mean of the others lowers the variance little. After it the margin of
     the mean gradients became a quarter (it was a fifth), both halves of the batches were measured,
     and the claim on the learned value was added, before that had been looked at. No claim was
-    taken out. Updates and batches of quick were then lowered for time, after trials with seeds 0 to 9
-    of three arms, and those of full with them; a learner with own-mean, which no claim named, was
-    dropped.
+    taken out. Updates and batches of quick were then lowered for time, after trials of three arms
+    with seeds 0 to 9, and those of full with them; a learner with own-mean, which no claim named,
+    was dropped.
 
 Pitfalls of naive reproductions
     Normalising the returns of an episode is no baseline: it depends on the actions and biases the

@@ -1,0 +1,1 @@
+"""The lab `preferences`: a language model learns from comparisons of what it wrote."""
