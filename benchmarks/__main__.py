@@ -28,6 +28,7 @@ ORDER = (
     "eight",
     "samplers",
     "agents",
+    "word2vec",
 )
 
 

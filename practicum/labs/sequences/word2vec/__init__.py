@@ -1,0 +1,1 @@
+"""Words by the company they keep: skip-gram and CBOW, against counting and against chance."""
