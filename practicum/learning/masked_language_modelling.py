@@ -104,7 +104,8 @@ def masked_loss(
     shown, chosen = masking.hide(tokens, noise)
     there = None if padding is None else tokens != padding
     logits = network(shown, mask=there)
-    each = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
+    flat = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none")
+    each = flat.view_as(tokens)
     weight = chosen.to(each.dtype)
     count = weight.sum().clamp(min=1)  # a batch in which nothing is hidden teaches nothing
     right = ((logits.argmax(-1) == tokens) * weight).sum() / count

@@ -189,14 +189,15 @@ class BERT(nn.Module):
         self,
         tokens: Int[Tensor, "B T"],
         segments: Int[Tensor, "B T"] | None = None,
-        mask: Bool[Tensor, "B T"] | None = None,
+        mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None = None,
     ) -> Float[Tensor, "B T E"]:
         """Return the last layer's outputs.
 
         Args:
             tokens: at most as many as there are positions.
             segments: of each token; None: all 0.
-            mask: True where there is a token, False where there is padding; None: all True.
+            mask: True where there is a token, False where there is padding; or [query, key], True
+                where a token may look at another; None: all True.
 
         Raises:
             PracticumError: more tokens than positions.
@@ -206,7 +207,7 @@ class BERT(nn.Module):
         kinds = self.segments.weight[0] if segments is None else self.segments(segments)
         x: Tensor = self.norm(self.words(tokens) + self.positions.weight[:t] + kinds)  # Eq. (1)
         x = F.dropout(x, self.config.dropout, self.training)
-        seen = None if mask is None else mask[:, None, None]
+        seen = None if mask is None else mask[:, None, None] if mask.ndim == 2 else mask[:, None]
         for layer in self.layers:
             x = layer(x, seen)
         return x
@@ -231,7 +232,7 @@ class BERT(nn.Module):
         self,
         tokens: Int[Tensor, "B T"],
         segments: Int[Tensor, "B T"] | None = None,
-        mask: Bool[Tensor, "B T"] | None = None,
+        mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Return the logits (4) of every position; the arguments are those of `encode`."""
         return self.hidden_words(self.encode(tokens, segments, mask))

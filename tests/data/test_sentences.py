@@ -27,11 +27,11 @@ def test_a_line_that_is_something_else_is_named(line: str) -> None:
 
 
 def test_sentences_end_where_marks_do_and_short_ones_are_left_out() -> None:
-    text = 'Read the file\nline by line. It is e.g. "closed" then.\n\nToo short.\n\n=====\n'
+    text = "Read the file\nline by line. It is (e.g. here) closed.\n\nToo short.\n\n=====\n"
 
     assert split_sentences(text) == [
         "read the file line by line .",
-        'it is e . g . " closed " then .',
+        "it is ( e . g . here ) closed .",
     ]
 
 

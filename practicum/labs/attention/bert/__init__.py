@@ -1,0 +1,1 @@
+"""The lab `bert`: guessing hidden words first, then learning from few labels."""
