@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -65,7 +66,6 @@ def fit(
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return loss(networks["network"], batch, noise), {}
 
-    measure = evaluate
     recipe = Recipe(
         networks={"network": network},
         optimizers={"main": Trains(spec=optimizer, networks=("network",))},
@@ -74,10 +74,14 @@ def fit(
         batch_size=batch_size,
         steps=steps,
         rows=rows,
-        evaluate=None
-        if measure is None
-        else lambda networks, seed: measure(networks["network"], seed),
+        evaluate=None if evaluate is None else partial(_evaluate, evaluate),
         every=every,
         name=name,
     )
     return train(recipe, seeds, services)
+
+
+def _evaluate(
+    evaluate: SupervisedEvaluate, networks: Networks, seed: int
+) -> Mapping[str, Tensor | float]:
+    return evaluate(networks["network"], seed)

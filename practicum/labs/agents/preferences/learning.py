@@ -112,11 +112,7 @@ def improve(
     seeds: Sequence[int],
     services: Services,
 ) -> Trained:
-    """Train each seed's policy by PPO, paid by its reward model or, without one, by r*.
-
-    Returns:
-        The network "main"; the curves "reward" (what was paid), "true" and "nats".
-    """
+    """Train each seed's "main" by PPO for its reward model, or r*; curves reward, true, nats."""
     details = Details(
         discount=1.0,
         trace=setup.trace,
