@@ -10,7 +10,8 @@ from one to all cores is tried, and the best counts. Ours are ten lanes in one p
 worker processes as there are cores, each with its share of the lanes.
 
 What counts is training: from the graph in memory to the tested networks, tracing of lanes and the
-start of workers included. Start-up, imports and loading are in the other column.
+start of workers included. Start-up, imports (torch's optimizers import much at their first use) and
+loading are in the other column.
 
 Without Cora (PRACTICUM_DATA or the cache) a planted graph of its size stands in.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Floor, Result, cores, fresh, interleaved, median, spread
@@ -37,6 +38,7 @@ STEPS, SEEDS = 200, 10
 WAYS = ("edges", "matrix")
 
 
+@cache
 def data(small: bool) -> tuple[Nodes, str]:
     """Return the graph, and what it is."""
     from practicum.errors import PracticumError
@@ -64,6 +66,7 @@ def ours(*, seeds: int, steps: int, workers: int = 1, small: bool = False) -> di
     process of its own; starting them, with their imports and loading, counts as training.
     """
     import torch
+    import torch._dynamo
 
     from practicum.engine.workers import Task, run_tasks
 
@@ -125,6 +128,7 @@ def together(seeds: list[int], steps: int, small: bool) -> list[float]:
 def theirs(*, way: str, seeds: int, steps: int, small: bool = False) -> dict[str, Any]:
     """Train seed after seed with torch_geometric; return test accuracies and seconds."""
     import torch
+    import torch._dynamo
     import torch.nn.functional as F
 
     from practicum.engine.seeds import streams

@@ -8,7 +8,8 @@ drawing. A row has the bits that the loop would have drawn: `F.dropout` on a CPU
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -22,6 +23,7 @@ from practicum.errors import PracticumError
 Kind = Literal[
     "normal", "uniform", "integers", "bernoulli", "dropout", "exponential", "permutation"
 ]
+MANY = 100_000  # numbers from which on it pays to draw on several cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Draw:
                 low, high = self.argument
                 row.random_(int(low), int(high), generator=generator)
             case "bernoulli" | "dropout":
-                bernoulli(row, self.argument[0], generator)
+                row.bernoulli_(self.argument[0], generator=generator)
             case "exponential":
                 row.exponential_(generator=generator)
             case "permutation":
@@ -81,17 +83,36 @@ class Draw:
         )
 
 
-def bernoulli(row: Tensor, p: float, generator: torch.Generator) -> None:
-    """Fill a tensor with the bits of `row.bernoulli_(p)`, in less than half its time.
+def toss(rows: Tensor, p: float, generators: Sequence[torch.Generator]) -> None:
+    """Fill each lane's row with the bits of its `bernoulli_(p)`, in less than half the time.
 
     torch compares a double with p for every element, one at a time; drawn all at once, and then
     compared, they are the same numbers. On some processors it draws otherwise, so that is looked
     at first.
     """
-    if row.device.type == "cpu" and _compares_doubles():
-        row.copy_(torch.empty_like(row, dtype=torch.float64).uniform_(generator=generator) < p)
+    if rows.device.type == "cpu" and _compares_doubles():
+        doubles = torch.empty_like(rows, dtype=torch.float64)
+        each_lane(lambda row, generator: row.uniform_(generator=generator), doubles, generators)
+        torch.lt(doubles, p, out=rows)
     else:
-        row.bernoulli_(p, generator=generator)
+        each_lane(lambda row, generator: row.bernoulli_(p, generator=generator), rows, generators)
+
+
+def each_lane(
+    fill: Callable[[Tensor, torch.Generator], object],
+    rows: Tensor,
+    generators: Sequence[torch.Generator],
+) -> None:
+    """Fill every lane's row from its own generator; many numbers on several cores at once."""
+    if rows.device.type != "cpu" or rows.numel() < MANY or torch.get_num_threads() == 1:
+        list(map(fill, rows.unbind(), generators))
+    else:  # torch draws on one core, and lets go of Python's lock meanwhile
+        list(_pool(torch.get_num_threads()).map(fill, rows.unbind(), generators))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="draws")
 
 
 @cache
@@ -226,8 +247,11 @@ class LaneGenerators:
     def fill(self, draws: Sequence[Draw], memory: Sequence[Tensor]) -> None:
         """Make a step's draws for every lane, each [lanes, *shape]."""
         for draw, rows in zip(draws, memory, strict=True):
-            for row, generator in zip(rows.unbind(), self.on(draw.device), strict=True):
-                draw.fill(row, generator)
+            generators = self.on(draw.device)
+            if draw.kind in ("bernoulli", "dropout"):
+                toss(rows, draw.argument[0], generators)
+            else:
+                each_lane(draw.fill, rows, generators)
             draw.finish(rows)
 
     def states(self, lane: int) -> dict[str, Tensor]:

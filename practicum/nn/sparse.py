@@ -6,10 +6,11 @@ Numbering of this file, for a matrix M with entries m_e at (i_e, j_e):
     (3)  dJ/dm_e = sum over k of dJ/dY_(i_e, k) X_(j_e, k)               only where it is asked for
 
 Torch multiplies sparse matrices too, but not inside `torch.func.vmap`, which lanes are made of.
-Here several dense matrices that meet one sparse matrix are put side by side and multiplied at
-once, which is also what makes many seeds on one graph cheap.
+Here several dense matrices that meet one sparse matrix are put side by side, and several sparse
+matrices of one pattern become the blocks of one large matrix: either way there is one product,
+which is what makes many seeds on one graph cheap.
 
-Shapes: n rows, m columns, E stored entries, K columns of the dense matrix.
+Shapes: n rows, m columns, E stored entries, K columns of the dense matrix, L lanes.
 
 Cost: E K multiplications.
 """
@@ -36,7 +37,8 @@ class Pattern:
         across: [2, E] the same of the transpose, sorted its way.
         order: [E] the entries in the order of the transpose.
         back: [E] the entries of the transpose in the order of the matrix.
-        starts: [n + 1] the number of entries before each row, and of all.
+        starts: [n + 1] the number of entries before each row, and of all; 32 bits, which the
+            product is faster with.
         starts_across: [m + 1] the same of the transpose.
         shape: (n, m).
     """
@@ -132,13 +134,13 @@ class Sparse:
                 f"a matrix of shape {list(self.shape)} cannot be multiplied with one of shape "
                 f"{list(x.shape)}; expected [{self.shape[1]}, K]"
             )
-        product: Tensor = _Product.apply(self.values, x, self.pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        return product
+        product: Tensor = _Product.apply(self.values[None], x[None], self.pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return product[0]
 
 
 def _starts(rows: Tensor, n: int) -> Tensor:
     count = torch.bincount(rows, minlength=n).cumsum(0)
-    return torch.cat((count.new_zeros(1), count))
+    return torch.cat((count.new_zeros(1), count)).int()
 
 
 # An operation of torch in its own right: what records a program for lanes sees one call on
@@ -150,16 +152,25 @@ def _starts(rows: Tensor, n: int) -> Tensor:
 )
 def _multiply(starts: Tensor, columns: Tensor, values: Tensor, x: Tensor) -> Tensor:
     # By rows: on a CPU, torch multiplies a list of coordinates ten times slower.
-    shape = (len(starts) - 1, x.shape[0])
+    lanes, entries = values.shape
+    n, m = len(starts) - 1, x.shape[1]
+    lane = torch.arange(lanes, dtype=torch.int32, device=starts.device).unsqueeze(1)
+    starts = torch.cat(((starts[:-1] + entries * lane).flatten(), starts[-1:] * lanes))
+    columns = (columns.int() + m * lane).flatten()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that the format is new to torch
-        matrix = torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
-    product: Tensor = torch.sparse.mm(matrix, x)  # Eq. (1)
-    return product
+        matrix = torch.sparse_csr_tensor(
+            starts, columns, values.flatten(), (lanes * n, lanes * m), check_invariants=False
+        )
+    product: Tensor = torch.sparse.mm(matrix, x.flatten(0, 1))  # Eq. (1)
+    return product.view(lanes, n, -1)
 
 
 class _Product(torch.autograd.Function):
-    """Eq. (1), with its gradient and its rule for lanes."""
+    """Eq. (1) for several matrices of one pattern, with its gradient and its rule for lanes.
+
+    values [L, E] and x [L, m, K] give [L, n, K].
+    """
 
     @staticmethod
     def forward(values: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
@@ -178,10 +189,10 @@ class _Product(torch.autograd.Function):
         for_values = for_x = None
         if ctx.needs_input_grad[0]:
             rows, columns = pattern.at
-            for_values = (grad[rows] * x[columns]).sum(1)  # Eq. (3)
+            for_values = (grad[:, rows] * x[:, columns]).sum(2)  # Eq. (3)
         if ctx.needs_input_grad[1]:
-            transposed = values[pattern.order], grad, pattern.transposed
-            for_x = _Product.apply(*transposed)  # type: ignore[no-untyped-call]  # Eq. (2)
+            transposed = values.gather(1, pattern.order.expand_as(values))
+            for_x = _Product.apply(transposed, grad, pattern.transposed)  # type: ignore[no-untyped-call]  # Eq. (2)
         return for_values, for_x, None
 
     @staticmethod
@@ -190,14 +201,12 @@ class _Product(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         values, x, pattern = inputs
         of_values, of_x = in_dims[:2]
-        lanes: int = info.batch_size
-        if of_values is None and of_x is not None:  # one matrix: its lanes side by side
-            wide = x.movedim(of_x, 1)
-            out = _Product.apply(values, wide.flatten(1), pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-            return out.unflatten(1, (lanes, wide.shape[2])), 1
-        each = []
-        for lane in range(lanes):
-            v = values if of_values is None else values.select(of_values, lane)
-            u = x if of_x is None else x.select(of_x, lane)
-            each.append(_Product.apply(v, u, pattern))  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        return torch.stack(each), 0
+        many: int = info.batch_size
+        if of_values is None and of_x is not None:  # the same matrices: side by side
+            wide = x.movedim(of_x, 2)  # [L, m, many, K]
+            out = _Product.apply(values, wide.flatten(2), pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            return out.unflatten(2, (many, wide.shape[3])), 2
+        values = values.movedim(of_values, 0)  # others: further lanes
+        x = x.expand(many, *x.shape) if of_x is None else x.movedim(of_x, 0)
+        out = _Product.apply(values.flatten(0, 1), x.flatten(0, 1), pattern)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return out.unflatten(0, (many, -1)), 0

@@ -10,6 +10,7 @@ a name.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,14 @@ from practicum.engine import lanes, optimizers
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.clipping import AutoClip, ClipNorm
 from practicum.engine.lane_draws import (
+    MANY,
     Draw,
     Drawn,
     LaneGenerators,
     LaneNoise,
     Recorder,
-    bernoulli,
+    each_lane,
+    toss,
 )
 from practicum.engine.lane_noise import Intercept
 from practicum.engine.lane_tape import record
@@ -766,16 +769,42 @@ def test_lanes_on_a_gpu_agree_with_lanes_on_the_cpu() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("p", [0.0, 0.1, 1 / 3, 0.5, 1 - 1e-7, 1.0])
-@pytest.mark.parametrize("size", [(1,), (17,), (5, 13), (4, 3, 50)])
-def test_the_faster_coin_has_torchs_bits(
+@pytest.mark.parametrize("size", [(1,), (17,), (5, 13), (4, 3, 50), (300, 120)])
+def test_the_faster_coins_have_torchs_bits(
     dtype: torch.dtype, p: float, size: tuple[int, ...]
 ) -> None:
+    lanes = 3
     for turned in (False, True):  # torch fills in the order of memory
-        one, other = (torch.Generator().manual_seed(3) for _ in range(2))
-        ours, theirs = torch.full((2, *size), 7.0, dtype=dtype)
+        mine, others = (
+            [torch.Generator().manual_seed(lane) for lane in range(lanes)] for _ in range(2)
+        )
+        ours, theirs = (torch.full((lanes, *size), 7.0, dtype=dtype) for _ in range(2))
         if turned:
-            ours, theirs = ours.movedim(0, -1), theirs.movedim(0, -1)
-        bernoulli(ours, p, one)
-        theirs.bernoulli_(p, generator=other)
+            back = (0, *range(len(size), 0, -1))
+            ours, theirs = ours.permute(back), theirs.permute(back)
+        toss(ours, p, mine)
+        for row, generator in zip(theirs, others, strict=True):
+            row.bernoulli_(p, generator=generator)
         assert torch.equal(ours, theirs)
-        assert torch.equal(one.get_state(), other.get_state())
+        for one, other in zip(mine, others, strict=True):
+            assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_many_numbers_are_drawn_on_several_cores_with_the_same_bits() -> None:
+    lanes, threads = 5, torch.get_num_threads()
+    ours = torch.empty(lanes, MANY // 3)
+    workers = set()
+
+    def fill(row: Tensor, generator: torch.Generator) -> None:
+        workers.add(threading.get_ident())
+        row.normal_(generator=generator)
+
+    torch.set_num_threads(2)
+    try:
+        each_lane(fill, ours, [torch.Generator().manual_seed(lane) for lane in range(lanes)])
+        assert threading.get_ident() not in workers
+    finally:
+        torch.set_num_threads(threads)
+    for lane, row in enumerate(ours):
+        expected = torch.empty(MANY // 3).normal_(generator=torch.Generator().manual_seed(lane))
+        assert torch.equal(row, expected)

@@ -108,6 +108,36 @@ def test_the_lanes_of_one_matrix_may_lie_along_any_dimension() -> None:
         assert torch.equal(together[lane], sparse @ x[:, :, lane])
 
 
+@pytest.mark.parametrize("which", [(0, None, None, 0), (None, 0, 0, None), (0, 0, 0, None)])
+def test_lanes_within_lanes_equal_one_product_after_the_other(
+    which: tuple[int | None, ...],
+) -> None:
+    outer_values, outer_x, inner_values, inner_x = which
+    at, values = drawn(5, 4, 3, 7)
+    sparse, generator = Sparse.of(at, values, (4, 3)), torch.Generator().manual_seed(1)
+
+    def several(shape: tuple[int, ...], outer: int | None, inner: int | None) -> Tensor:
+        lanes = [n for n, lane in ((2, outer), (5, inner)) if lane is not None]
+        return torch.randn(*lanes, *shape, dtype=torch.float64, generator=generator)
+
+    v = several((len(sparse.values),), outer_values, inner_values)
+    x = several((3, 6), outer_x, inner_x)
+
+    def product(v: Tensor, x: Tensor) -> Tensor:
+        return sparse.with_values(v) @ x
+
+    vmap = torch.func.vmap
+    together = vmap(vmap(product, (inner_values, inner_x)), (outer_values, outer_x))(v, x)
+    for i in range(2):
+        for j in range(5):
+            one = v[i] if outer_values is not None else v
+            one = one[j] if inner_values is not None else one
+            other = x[i] if outer_x is not None else x
+            other = other[j] if inner_x is not None else other
+            expected = sparse.with_values(one).dense() @ other
+            torch.testing.assert_close(together[i, j], expected, rtol=1e-12, atol=1e-12)
+
+
 def test_a_dense_matrix_goes_in_and_comes_out() -> None:
     dense = torch.tensor([[0.0, 2.0, 0.0], [-1.0, 0.0, 3.0]])
     sparse = Sparse.of_dense(dense)
