@@ -28,6 +28,7 @@ ORDER = (
     "eight",
     "samplers",
     "agents",
+    "cartpole",
     "word2vec",
 )
 

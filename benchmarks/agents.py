@@ -9,7 +9,8 @@ loop, and ten PPO seeds as lanes of one process. Every number of threads from on
 tried, and the best counts.
 
 What counts is training, in steps of the environment a second, all seeds together: from building
-the environments to the trained network, tracing of lanes included; imports are not. Afterwards the
+the environments to the trained network, tracing of lanes included; imports are not (torch's
+optimizers import much at their first use, so that is asked for before). Afterwards the
 network plays 20 episodes without exploring, by the same code on both sides. Each round takes other
 seeds; their mean returns stand beside the rates. They are noisy, and no margin is asserted.
 """
@@ -46,6 +47,7 @@ EPISODES = 20
 def ours(*, kind: str, seeds: list[int], steps: int, path: str) -> dict[str, Any]:
     """Train the seeds; return seconds and the mean returns of the trained networks."""
     import torch
+    import torch._dynamo
 
     from practicum.engine.arithmetic import Arithmetic
     from practicum.engine.services import Services
@@ -61,11 +63,12 @@ def ours(*, kind: str, seeds: list[int], steps: int, path: str) -> dict[str, Any
     found = []
     for networks, seed in zip(trained.networks, seeds, strict=True):
         network = networks["main"]
-        found.append(mean_return(partial(_best, network), seed))
+        found.append(mean_return(partial(best, network), seed))
     return {"seconds": seconds, "steps": steps * len(seeds), "returns": found}
 
 
-def _best(network: Callable[[Tensor], Any], s: Tensor) -> Tensor:
+def best(network: Callable[[Tensor], Any], s: Tensor) -> Tensor:
+    """Return the actions that a network of ours scores highest."""
     said = network(s)
     scores: Tensor = said[0] if isinstance(said, tuple) else said
     return scores.argmax(-1)
@@ -136,6 +139,7 @@ def dqn(steps: int) -> Recipe:
 def theirs(*, kind: str, seeds: list[int], steps: int) -> dict[str, Any]:
     """Train the seeds one after the other with stable-baselines3; return the same as `ours`."""
     import torch
+    import torch._dynamo
 
     peer = importlib.import_module("stable_baselines3")
     torch.set_num_threads(int(os.environ["BENCHMARK_THREADS"]))
@@ -145,11 +149,12 @@ def theirs(*, kind: str, seeds: list[int], steps: int) -> dict[str, Any]:
         model = (their_ppo if kind == "ppo" else their_dqn)(peer, seed)
         model.learn(steps)
         seconds += time.perf_counter() - began
-        found.append(mean_return(partial(_predicted, model), seed))
+        found.append(mean_return(partial(predicted, model), seed))
     return {"seconds": seconds, "steps": steps * len(seeds), "returns": found}
 
 
-def _predicted(model: Any, s: Tensor) -> Tensor:
+def predicted(model: Any, s: Tensor) -> Tensor:
+    """Return the actions that a model of stable-baselines3 takes without exploring."""
     import torch
 
     return torch.from_numpy(model.predict(s.numpy(), deterministic=True)[0])
