@@ -53,6 +53,7 @@ from practicum.errors import PracticumError, unknown
 from practicum.nn.diffusion_schedules import (
     VARIANCES,
     Schedule,
+    ddim_encoding_step,
     ddim_step,
     ddpm_step,
     walk_back,
@@ -194,6 +195,33 @@ def sample(
 
     with torch.no_grad():
         return walk_back(step, predict, x, spaced(schedule, steps))
+
+
+@torch.no_grad()
+def encode(
+    network: Predict, schedule: Schedule, x: Float[Tensor, "B *data"], steps: int
+) -> Float[Tensor, "B *data"]:
+    """Walk from data to the noise from which DDIM without noise makes them, nearly.
+
+    Each step takes the noise that the network sees at its beginning for that of the whole step (at
+    the data: for that of time 0), so with many steps less is lost on the way there and back.
+
+    Args:
+        network: sees the noise.
+        schedule: the noise of each step.
+        x: data.
+        steps: how many steps to take, evenly spaced, up to all; `sample` with as many leads back.
+
+    Raises:
+        PracticumError: a number of steps that cannot be.
+
+    Source: Song et al. 2021, section 5.4.
+    """
+    there = tuple(reversed(spaced(schedule, steps)))
+    for t, after in zip((-1, *there[:-1]), there, strict=True):
+        at = torch.full((len(x),), max(t, 0), device=x.device)
+        x = ddim_encoding_step(schedule, x, network(x, at), t, after)
+    return x
 
 
 def spaced(schedule: Schedule, count: int) -> tuple[int, ...]:

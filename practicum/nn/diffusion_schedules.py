@@ -17,6 +17,7 @@ Equations (numbered for this file; alpha_t = 1 - beta_t, A_t = alpha_1 ... alpha
     (6)  x_s = m(x~_0) + sqrt(v) noise, or sqrt(b) instead of sqrt(v)      DDPM step
     (7)  x_s = sqrt(A_s) x~_0 + sqrt(1 - A_s - w^2) e + w noise,
          w = eta sqrt(v)                                                   DDIM step
+    (8)  x_t = sqrt(A_t) x~_0 + sqrt(1 - A_t) e,  x~_0 and e seen in x_s   DDIM's (7) turned round
 
 With s = t - 1, Eq. (5) is the posterior of Ho et al.; skipping steps uses the same formula for the
 steps that are left. With eta = 1, Eq. (7) is Eq. (6) with v; with eta = 0 nothing is drawn.
@@ -231,6 +232,31 @@ def ddim_step(
     toward = math.sqrt(max(0.0, 1 - of_s - w**2))  # w^2 <= v <= 1 - A_s, but for rounding
     x = math.sqrt(of_s) * start + toward * predicted
     return x if noise is None or eta == 0 else x + w * noise  # Eq. (7)
+
+
+def ddim_encoding_step(
+    schedule: Schedule,
+    x: Float[Tensor, "B *data"],
+    predicted: Float[Tensor, "B *data"],
+    t: int,
+    after: int,
+) -> Float[Tensor, "B *data"]:
+    """Return the state at a later time to which DDIM without noise leads, Eq. (8).
+
+    Args:
+        schedule: the noise of each step.
+        x: the state at time t.
+        predicted: the noise that a network sees in x.
+        t: the time of x; -1 is the data.
+        after: the later time.
+
+    Raises:
+        PracticumError: the later time is not later.
+    """
+    schedule.added(after, t)
+    signal = schedule.signal(after)
+    start = schedule.start(x, predicted, t)
+    return math.sqrt(signal) * start + math.sqrt(1 - signal) * predicted  # Eq. (8)
 
 
 def walk_back(

@@ -5,6 +5,7 @@ dequantised.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -153,11 +154,36 @@ def test_ratios_are_those_of_the_steps_they_name() -> None:
     def far(count: int, eta: float) -> Tensor:
         return torch.tensor(100.0 / count + (7.0 if eta else 0.0))
 
-    found = results(setup, task, 0, far, torch.tensor(0.0))
+    lost = torch.tensor([8.0, 6.0, 4.0, 2.0])
+    found = results(setup, task, 0, far, torch.tensor(0.0), lost)
+    assert float(found["back_ratio"]) == 3
+    assert found["back"].tolist() == lost.tolist()
+    still = results(setup, task, 0, far, torch.tensor(0.0), torch.zeros(4))
+    assert float(still["back_ratio"]) == 1
     assert float(found["distance"]) == pytest.approx(17)
     assert float(found["few_ratio"]) == pytest.approx((100 / 3 + 7) / (100 / 3))
     assert float(found["few_cost"]) == pytest.approx((100 / 3 + 7) / 17)
     assert found["ddim"].tolist() == pytest.approx([50, 100 / 3, 20, 10])
+
+
+def test_what_is_lost_there_and_back_is_that_of_the_recursion() -> None:
+    # A network that answers a multiple of x makes every step one, so the way is a product.
+    setup, x = tiny(times=12), normal(5, 7, 2)
+    kept = learning.schedule(setup).signal
+
+    def network(x: Tensor, t: Tensor) -> Tensor:
+        return 0.3 * x
+
+    def factor(t: int, s: int) -> float:
+        e = 0.3
+        start = (1 - (1 - kept(t)) ** 0.5 * e) / kept(t) ** 0.5
+        return float(kept(s) ** 0.5 * start + (1 - kept(s)) ** 0.5 * e)
+
+    way = [-1, 0, 4, 7, 11]  # four steps
+    there = np.prod([factor(a, b) for a, b in itertools.pairwise(way)])
+    back = np.prod([factor(b, a) for a, b in itertools.pairwise(way)])
+    expected = float((there * back - 1) ** 2 * x.square().mean())
+    assert float(learning.lost(setup, network, x, count=4)) == pytest.approx(expected)
 
 
 def test_the_gaussian_control_has_its_datas_moments_and_scipys_likelihood() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from practicum.engine.noise import GlobalNoise
 from practicum.errors import PracticumError
-from practicum.learning.diffusion import bound, predicting, sample, spaced, weights
+from practicum.learning.diffusion import bound, encode, predicting, sample, spaced, weights
 from practicum.nn.diffusion_schedules import Schedule
 
 MEAN, SPREAD = 0.7, 0.5
@@ -235,6 +235,24 @@ def test_ddim_with_all_the_noise_is_ddpm_with_the_small_variance() -> None:
     torch.testing.assert_close(sample(best(SHORT), SHORT, start, 7, draws(1, 50, 2), eta=1.0), ddpm)
     large = sample(best(SHORT), SHORT, start, 7, draws(1, 50, 2), variance="large")
     assert not torch.allclose(large, ddpm, atol=1e-2)
+
+
+def test_encoding_leads_to_the_noise_and_back_the_better_the_finer() -> None:
+    # Without noise the best network maps normal(MEAN, SPREAD^2) to normal(0, 1) by a straight line.
+    x = data(40, 1)
+    line = (x - MEAN) / SPREAD
+    misses, losses = [], []
+    for count in (5, 30, 300):
+        far = encode(best(FINE), FINE, x, count)
+        again = sample(best(FINE), FINE, far, count, draws(1, 40, 1), eta=0.0)
+        misses.append(float((far - line).abs().max()))
+        losses.append(float((again - x).square().mean()))
+    assert misses[0] > misses[1] > misses[2]
+    assert losses[0] > 4 * losses[1] > 16 * losses[2]
+    assert misses[2] < 0.1
+    assert losses[2] < 1e-3
+    wrong = sample(best(FINE), FINE, x, 300, draws(1, 40, 1), eta=0.0)  # data are not noise
+    assert float((wrong - line).abs().max()) > 1
 
 
 def test_the_walk_visits_its_times_from_the_last_to_the_first() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from practicum.errors import PracticumError
 from practicum.nn.diffusion_schedules import (
     Schedule,
+    ddim_encoding_step,
     ddim_step,
     ddpm_step,
     walk_back,
@@ -275,6 +276,19 @@ def test_with_the_true_noise_ddim_walks_back_to_the_data_in_any_number_of_steps(
         lambda x, e, t, s: ddim_step(SHORT, x, e, t, s), lambda x, t: noise, there, times
     )
     torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("way", [(-1, 2), (0, 1), (1, T - 1)])
+def test_the_encoding_step_is_undone_by_the_step_back_with_the_same_noise(
+    way: tuple[int, int],
+) -> None:
+    t, after = way
+    x, noise = normal(0, 4, 3), normal(1, 4, 3)
+    up = ddim_encoding_step(SHORT, x, noise, t, after)
+    torch.testing.assert_close(ddim_step(SHORT, up, noise, after, t), x, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(up, x, atol=1e-2)
+    with pytest.raises(PracticumError, match="earlier"):
+        ddim_encoding_step(SHORT, x, noise, after, t)
 
 
 def walked(count: int, kind: str) -> tuple[float, float]:

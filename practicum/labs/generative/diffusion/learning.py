@@ -18,7 +18,7 @@ from practicum.engine.seeds import streams
 from practicum.engine.services import Services
 from practicum.engine.train import Trained
 from practicum.labs.generative.diffusion.tasks import Task
-from practicum.learning.diffusion import Predict, predicting, sample
+from practicum.learning.diffusion import Predict, encode, predicting, sample
 from practicum.nn.diffusion_schedules import Schedule
 from practicum.nn.mlp import MLP
 from practicum.nn.unet import UNet, time_features
@@ -141,6 +141,17 @@ def samples(
     normal = normals(seed, like)
     start = normal(-1)
     return sample(network, schedule(setup), start, count, normal, eta=eta, visit=visit)
+
+
+def lost(setup: Setup, network: Predict, x: Tensor, *, count: int) -> Tensor:
+    """Return the mean squared error of examples after DDIM's way to noise and back."""
+
+    def never(t: int) -> Tensor:
+        raise AssertionError(f"noise asked for at time {t}: the way has none")
+
+    far = encode(network, schedule(setup), x, count)
+    again = sample(network, schedule(setup), far, count, never, eta=0.0)
+    return (again - x).double().square().mean().cpu()
 
 
 def restored(setup: Setup, channels: int, weights: Mapping[str, Tensor]) -> nn.Module:
