@@ -42,12 +42,23 @@ def judge(
     """
     check(claims, outcomes.values, measures)
     by_name = {measure.name: measure for measure in measures}
-    findings = [claim.find(outcomes, by_name[claim.measure]) for claim in claims]
+    findings = [_find(claim, outcomes, by_name[claim.measure]) for claim in claims]
     family = sum(finding.p is not None for finding in findings)
     return [
         _verdict(claim, finding, adjusted, by_name[claim.measure], family=family)
         for claim, finding, adjusted in zip(claims, findings, holm(findings), strict=True)
     ]
+
+
+def _find(claim: Claim, outcomes: Outcomes, measure: Measure) -> Finding:
+    """Look at what a claim speaks of, unless these trials never measured it.
+
+    A claim without numbers has no p: it was no test, and makes no other test harder.
+    """
+    if any(outcomes.unmeasured(measure, arm) for arm in claim.arms):
+        note = f"{measure.name} is not measured with these settings or data"
+        return Finding(n=len(outcomes.seeds), p=None, favours=None, note=note)
+    return claim.find(outcomes, measure)
 
 
 def holm(findings: Sequence[Finding]) -> list[float | None]:

@@ -72,6 +72,16 @@ class Outcomes:
         counted = np.nan if measure.diverged is None else measure.diverged
         return np.where(lost, counted, found), lost
 
+    def unmeasured(self, measure: Measure, arm: str) -> bool:
+        """Tell whether no trial of an arm has a number, though none diverged.
+
+        Only for a measure that declares no value for diverged trials: of the others, no number at
+        all is a failure that counts.
+        """
+        found = np.asarray(self._find(measure.name, arm), dtype=float)
+        missing = bool(np.isnan(found).all()) and not self._lost(arm).any()
+        return missing and measure.diverged is None
+
     def curves(
         self, measure: Measure, arm: str
     ) -> tuple[

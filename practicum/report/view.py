@@ -84,7 +84,7 @@ class Cell:
     @property
     def text(self) -> str:
         """Mean and half-width as they are printed."""
-        return format.spread(self.mean, self.half_width, self.unit) if self.n else "none counts"
+        return format.spread(self.mean, self.half_width, self.unit) if self.n else "no number"
 
 
 def columns(record: Record) -> list[Column]:

@@ -83,6 +83,28 @@ def test_without_a_declared_value_a_diverged_trial_leaves_every_claim_undecided(
     assert "cannot be judged" in found.says
 
 
+@pytest.mark.parametrize("claim", ALL_KINDS, ids=lambda claim: claim.kind)
+def test_a_measure_that_no_trial_has_is_called_that_and_makes_no_other_claim_harder(
+    claim: Claim,
+) -> None:
+    arms = shifted(1.0)
+    other = evidence.lower("error", "a", than="b", sentence="t")
+    values = {arm: {"firm": np.full(N, np.nan), "error": x} for arm, x in arms.items()}
+    found, beside = evidence.judge([claim, other], Outcomes(tuple(range(N)), values), [ERROR, FIRM])
+    assert found.verdict == "undecided"
+    assert found.diverged == 0
+    assert found.p is None
+    assert "firm is not measured" in found.note
+    assert "cannot be judged" in found.says
+    alone = evidence.judge([other], Outcomes(tuple(range(N)), values), [ERROR, FIRM])[0]
+    assert beside.p_adjusted == alone.p_adjusted
+    lost = {
+        arm: np.ones(N, dtype=bool) for arm in arms
+    }  # all diverged: that is no missing measurement
+    gone = evidence.judge([claim], Outcomes(tuple(range(N)), values, lost), [ERROR, FIRM])[0]
+    assert "declares no value" in gone.note
+
+
 def test_a_counterexample_refutes_even_beside_a_diverged_trial() -> None:
     arms = {"a": np.array([1.0, 200.0, 1.0])}
     lost = {"a": np.array([True, False, False])}
