@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from practicum.data.cards import Card, FileCard, card, is_path
+from practicum.data.cards import Card, FileCard, card, is_path, registry
 from practicum.errors import PracticumError
 
 VARIABLE = "PRACTICUM_DATA"
@@ -172,8 +172,18 @@ def missing(owner: Card, file: str) -> str:
     """Say that a file of a data set is not there, and what to do about it."""
     return (
         f"{owner.name} is not on this machine ({file} is not in {root()}): "
-        f"{_how_to_get(owner)}; `--data digits` needs no download"
+        f"{_how_to_get(owner)}; {_instead_of(owner)}"
     )
+
+
+def _instead_of(owner: Card) -> str:
+    """Return what to say of sets of the same form that need no file."""
+    alike = [
+        one.name for one in registry().values() if one.always_at_hand and one.form == owner.form
+    ]
+    if not alike:
+        return "`practicum data list` shows which sets need no download"
+    return f"`--data {alike[0]}` needs no download"
 
 
 def _how_to_get(owner: Card) -> str:

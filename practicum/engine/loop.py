@@ -4,7 +4,8 @@
 
 A step may be gradient descent, a perceptron's rule, one move of a sampling chain, or two players'
 moves. Evaluation, checkpoints and progress are observers; schedules, clipping and accumulation
-belong to the step (`updates.py`). A call with the same state, source and generators gives the same
+belong to the step (`updates.py`). Only lanes, many seeds in one program, repeat their steps
+themselves (`lanes.py`). A call with the same state, source and generators gives the same
 bits as the plain `for` statement it replaces.
 """
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from practicum.errors import PracticumError
+
 # Elementwise updates that torch.optim offers; `tests/engine/test_lanes.py` proves each of them.
 ELEMENTWISE = ("SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad")
 
@@ -107,9 +109,16 @@ def build(spec: OptimizerSpec, parameters: Iterable[Tensor], *, fused: bool = Tr
         parameters: the tensors to train.
         fused: use the kernel that updates everything in one pass (another rounding, faster),
             where the optimizer has one.
+
+    Raises:
+        PracticumError: torch refuses a number of the description (a negative rate), or there is
+            nothing to train.
     """
     settings: dict[str, Any] = asdict(spec)
     kind: type[Optimizer] = getattr(torch.optim, type(spec).__name__)
     if "fused" in inspect.signature(kind).parameters:
         settings["fused"] = fused
-    return kind(list(parameters), **settings)
+    try:
+        return kind(list(parameters), **settings)
+    except ValueError as error:
+        raise PracticumError(f"{kind.__name__} cannot train with these settings: {error}") from None

@@ -28,7 +28,7 @@ class Services:
         progress: called with (steps done, steps in all) now and then.
         poll: called after every step; raises `Interrupted` when the run was asked to stop.
         checkpoint: folder for the step checkpoints of a trial longer than about a minute.
-        probe: called after every step with its seconds while the planner times a trial.
+        probe: called as `progress` is, but after every step, while the planner times a trial.
     """
 
     arithmetic: Arithmetic = field(default_factory=Arithmetic)

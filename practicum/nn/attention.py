@@ -189,7 +189,8 @@ class MultiHeadAttention(nn.Module):
         heads: N.
         bias: whether the four linear functions have biases.
         dropout: probability of dropping a weight, while training.
-        rotary: turns queries and keys by their positions, or None.
+        rotary: turns queries and keys by their positions, or None. With a memory it does nothing:
+            what is read in it has no distance from where the reader is.
         fused: whether torch's kernel may do the work (see above); the values are the same.
 
     Raises:
@@ -265,7 +266,7 @@ class MultiHeadAttention(nn.Module):
         self, x: Tensor, memory: Tensor | None, cache: KVCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of all heads, [B, N, Q or K, d]."""
-        start = 0 if cache is None or memory is not None else cache.length
+        start = 0 if cache is None else cache.length
         if memory is None:
             parts = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
             q, k, v = (self._split(one) for one in parts)
@@ -276,7 +277,7 @@ class MultiHeadAttention(nn.Module):
                 return q, cache.keys, cache.values
             both = F.linear(memory, w[e:], None if b is None else b[e:]).chunk(2, dim=-1)
             k, v = (self._split(one) for one in both)
-        if self.rotary is not None:
+        if self.rotary is not None and memory is None:
             q, k = self.rotary(q, start), self.rotary(k, start)
         if cache is not None:
             k, v = cache.extend(k, v)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,16 +249,17 @@ class BERT(nn.Module):
         """
         found = published.read_config(folder, "bert", _FIXED)
         names = published.weight_names(folder)
+        number = partial(published.number, folder, found)
         config = BERTConfig(
-            vocabulary=found["vocab_size"],
-            positions=found["max_position_embeddings"],
-            segments=found["type_vocab_size"],
-            width=found["hidden_size"],
-            layers=found["num_hidden_layers"],
-            heads=found["num_attention_heads"],
-            hidden=found["intermediate_size"],
-            dropout=found.get("hidden_dropout_prob", 0.1),
-            epsilon=found.get("layer_norm_eps", 1e-12),
+            vocabulary=number("vocab_size"),
+            positions=number("max_position_embeddings"),
+            segments=number("type_vocab_size"),
+            width=number("hidden_size"),
+            layers=number("num_hidden_layers"),
+            heads=number("num_attention_heads"),
+            hidden=number("intermediate_size"),
+            dropout=number("hidden_dropout_prob", 0.1),
+            epsilon=number("layer_norm_eps", 1e-12),
             next_sentence={"bert.pooler.dense.weight", "cls.seq_relationship.weight"} <= names,
         )
         network = cls(config)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,15 +257,16 @@ class GPT2(nn.Module):
             PracticumError: the folder has none, or it is of another network.
         """
         found = published.read_config(folder, "gpt2", _FIXED)
+        number = partial(published.number, folder, found)
         config = GPT2Config(
-            vocabulary=found["vocab_size"],
-            positions=found["n_positions"],
-            width=found["n_embd"],
-            layers=found["n_layer"],
-            heads=found["n_head"],
-            hidden=found.get("n_inner"),
-            dropout=found.get("resid_pdrop", 0.1),
-            epsilon=found.get("layer_norm_epsilon", 1e-5),
+            vocabulary=number("vocab_size"),
+            positions=number("n_positions"),
+            width=number("n_embd"),
+            layers=number("n_layer"),
+            heads=number("n_head"),
+            hidden=None if found.get("n_inner") is None else number("n_inner"),
+            dropout=number("resid_pdrop", 0.1),
+            epsilon=number("layer_norm_epsilon", 1e-5),
         )
         network = cls(config)
         published.read_weights(network, folder, _ours, {"lm_head.weight": "wte.weight"})

@@ -45,16 +45,50 @@ def read_config(folder: Path, kind: str, must: Mapping[str, Any]) -> dict[str, A
     return found
 
 
+def number(folder: Path, found: Mapping[str, Any], name: str, default: float | None = None) -> Any:
+    """Return a setting that is a number.
+
+    Args:
+        folder: where config.json is, for the error.
+        found: its settings.
+        name: of the setting.
+        default: its value where config.json lacks it; None: it must be there, and is a size.
+
+    Raises:
+        PracticumError: it is missing, no number, or a size that is not a whole number above 0.
+    """
+    value = found.get(name, default)
+    if default is None:
+        good, wanted = isinstance(value, int) and value > 0, "a whole number above 0"
+    else:
+        good, wanted = isinstance(value, int | float), "a number"
+    if isinstance(value, bool) or not good:
+        said = f"{name} = {value!r}" if name in found else f"no {name}"
+        raise PracticumError(f"{folder / CONFIG} has {said}; {wanted} is needed")
+    return value
+
+
 def weight_names(folder: Path) -> frozenset[str]:
     """Return the names of the tensors of a published checkpoint.
 
     Raises:
-        PracticumError: there is no such file.
+        PracticumError: there is no such file, or it is damaged.
     """
-    from safetensors import safe_open
+    return frozenset(_read(folder))
 
-    with safe_open(_weights(folder), "pt") as file:
-        return frozenset(file.keys())
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = _weights(folder)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise PracticumError(
+            f"{path} is no whole safetensors file ({error}); fetch or save it again"
+        ) from None
+    return tensors
 
 
 def _weights(folder: Path) -> Path:
@@ -79,14 +113,12 @@ def read_weights(
         tied: from names that a file may have, renamed, to the parameter that is the same.
 
     Raises:
-        PracticumError: there is no such file, or a tensor is missing, left over, of another shape
-            or unlike the one that it is tied to.
+        PracticumError: there is no such file, it is damaged, or a tensor is missing, left over, of
+            another shape or unlike the one that it is tied to.
     """
-    from safetensors.torch import load_file
-
-    path = _weights(folder)
+    path = folder / WEIGHTS
     named: dict[str, Tensor] = {}
-    for name, tensor in load_file(path).items():
+    for name, tensor in _read(folder).items():
         ours = rename(name)
         if ours is not None:
             named[ours] = tensor

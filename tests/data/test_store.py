@@ -118,6 +118,19 @@ def test_another_data_folder_is_looked_at(
         load("mnist")  # although the other folder's is in memory
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("mnist", "`--data digits` needs"), ("wikitext-2", "`--data pydoc` needs"),
+     ("cora", "`--data karate` needs"), ("sst2", "`practicum data list` shows which")],
+)  # fmt: skip
+def test_what_is_missing_names_a_set_that_could_stand_in_for_it(
+    name: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRACTICUM_DATA", str(tmp_path))
+    with pytest.raises(PracticumError, match=instead):
+        paths(name)
+
+
 def test_without_the_variable_the_users_cache_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PRACTICUM_DATA", raising=False)
 

@@ -24,13 +24,14 @@ from practicum.engine.evaluation import Evaluation
 from practicum.engine.events import Event, Moment, describe
 from practicum.engine.fit import fit
 from practicum.engine.loop import Diverged, loop
-from practicum.engine.optimizers import SGD, Adam, AdamW, OptimizerSpec
+from practicum.engine.optimizers import SGD, Adam, AdamW, OptimizerSpec, build
 from practicum.engine.schedules import Cosine
 from practicum.engine.seeds import streams
 from practicum.engine.services import Arithmetic, Services
 from practicum.engine.state import State
 from practicum.engine.train import Recipe, Trained, Trains, train
 from practicum.engine.updates import Update, gradient_step
+from practicum.errors import PracticumError
 
 N, INPUTS, CLASSES, BATCH, STEPS = 23, 6, 3, 8, 17  # 23 = 8 + 8 + 7: every third batch is smaller
 _made = torch.Generator().manual_seed(5)
@@ -570,3 +571,11 @@ def test_an_observer_that_draws_or_evaluates_in_training_mode_would_be_noticed()
     assert same(quiet, run(measure))
     assert not same(quiet, run(draws))
     assert not same(quiet, run(measures_in_training_mode))
+
+
+@pytest.mark.parametrize("spec", [SGD(lr=-1.0), Adam(lr=float("nan")), AdamW(weight_decay=-0.1)])
+def test_numbers_that_torch_refuses_are_a_message(spec: OptimizerSpec) -> None:
+    with pytest.raises(PracticumError, match=f"{type(spec).__name__} cannot train .*Invalid"):
+        build(spec, [torch.zeros(2, requires_grad=True)])
+    with pytest.raises(PracticumError, match="empty parameter list"):
+        build(SGD(lr=0.1), [])

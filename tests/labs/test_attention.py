@@ -124,7 +124,7 @@ def test_arms_differ_only_in_what_they_read() -> None:
     assert sizes["additive"] == sizes["fixed"] + 2 * h * h + h
 
 
-def test_test_pairs_are_not_trained_on_and_arms_share_their_pairs() -> None:
+def test_the_test_pairs_change_no_weight_and_arms_share_their_pairs() -> None:
     setup = replaced(ARMS["additive"], TINY)
     few, many = (trial(replaced(setup, {"test_size": n}), [3], Services()) for n in (6, 7))
     for name, one in few.weights[0].items():

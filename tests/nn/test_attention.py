@@ -286,8 +286,9 @@ def test_reading_with_a_cache_equals_reading_at_once(rotary: bool, fused: bool) 
     assert not torch.allclose(torch.cat(fresh, 1), whole, rtol=1e-3)
 
 
-def test_a_cache_of_a_memory_is_filled_once_and_rows_can_be_chosen() -> None:
-    attention = MultiHeadAttention(E, N)
+@pytest.mark.parametrize("rotary", [None, Rotary(20, E // 2)])
+def test_a_cache_of_a_memory_is_filled_once_and_rows_can_be_chosen(rotary: Rotary | None) -> None:
+    attention = MultiHeadAttention(E, 2, rotary=rotary)
     x, memory = torch.randn(B, Q, E), torch.randn(B, K, E)
     whole, cache = attention(x, memory), KVCache()
     for i in range(Q):

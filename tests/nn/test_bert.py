@@ -261,6 +261,28 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         BERT.load(tmp_path / "d")
 
 
+@pytest.mark.parametrize("value", [None, "2", 2.5, True, 0])
+def test_settings_that_are_missing_or_no_number_are_refused(tmp_path: Path, value: object) -> None:
+    folder = published(tmp_path / "a", published_weights(network()), num_hidden_layers=value)
+    with pytest.raises(
+        PracticumError, match=f"num_hidden_layers = {value!r}; a whole number above 0 is needed"
+    ):
+        BERT.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["num_hidden_layers"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PracticumError, match=r"config\.json has no num_hidden_layers"):
+        BERT.load(folder)
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, -1])
+def test_a_damaged_file_of_weights_is_refused(tmp_path: Path, left: int) -> None:
+    path = published(tmp_path / "a", published_weights(network())) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(PracticumError, match=r"no whole safetensors file .* again"):
+        BERT.load(tmp_path / "a")
+
+
 LACKING = importlib.util.find_spec("transformers") is None
 
 

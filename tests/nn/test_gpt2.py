@@ -262,6 +262,28 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         GPT2.load(tmp_path / "d")
 
 
+@pytest.mark.parametrize("value", [None, "2", 2.5, True, 0])
+def test_settings_that_are_missing_or_no_number_are_refused(tmp_path: Path, value: object) -> None:
+    folder = published(tmp_path / "a", dict(network().named_parameters()), n_layer=value)
+    with pytest.raises(
+        PracticumError, match=f"n_layer = {value!r}; a whole number above 0 is needed"
+    ):
+        GPT2.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["n_layer"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PracticumError, match=r"config\.json has no n_layer"):
+        GPT2.load(folder)
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, -1])
+def test_a_damaged_file_of_weights_is_refused(tmp_path: Path, left: int) -> None:
+    path = published(tmp_path / "a", dict(network().named_parameters())) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(PracticumError, match=r"no whole safetensors file .* again"):
+        GPT2.load(tmp_path / "a")
+
+
 LACKING = importlib.util.find_spec("transformers") is None
 
 
