@@ -2,7 +2,7 @@
 
 Would catch: an advantage that runs over the end of an episode, an end that is taken for a cut or
 the other way round, a minimum that is a maximum, minibatches that leave samples out, a detail that
-its switch does not switch.
+its switch does not switch, running moments of what no action answered to or of returns that run on.
 """
 
 from __future__ import annotations
@@ -218,18 +218,19 @@ def gathered(monkeypatch: pytest.MonkeyPatch, **switches: Any) -> tuple[Rollouts
     return rollouts, [rollouts.next() for _ in range(6)]
 
 
-def test_what_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, batches = gathered(monkeypatch)
+@pytest.mark.parametrize("T", [6, 12])  # in step 12 one copy ends while the other is cut
+def test_what_is_gathered(monkeypatch: pytest.MonkeyPatch, T: int) -> None:
+    _, batches = gathered(monkeypatch, horizon=T)
     for lane in range(2):
         for copy in range(2):
-            reward = torch.arange(1.0, 7).double().unsqueeze(1)
-            at = [t % (3, 4)[copy] for t in range(6)]
+            reward = torch.arange(1.0, T + 1).double().unsqueeze(1)
+            at = [t % (3, 4)[copy] for t in range(T)]
             value = torch.tensor([10 * lane + 5 * copy + one for one in at]).double().unsqueeze(1)
-            future, ended = value.clone() + 1, torch.zeros(6, 1, dtype=torch.bool)
+            future, ended = value.clone() + 1, torch.zeros(T, 1, dtype=torch.bool)
             ended[2::3] = copy == 0
             future[2::3] = 0 if copy == 0 else future[2::3]  # a true end is worth nothing
             if copy == 1:
-                ended[3] = True  # only cut: the last state keeps its worth
+                ended[3::4] = True  # only cut: the last state keeps its worth
             A = by_sums(reward, value, future, ended)[:, 0]
             first = [one[lane] for one in batches[0]], [one[lane] for one in batches[1]]
             rows = [torch.cat(parts) for parts in zip(*first, strict=True)]
@@ -237,7 +238,7 @@ def test_what_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
             assert sorted(rows[3][mine].tolist()) == pytest.approx(sorted(A.tolist()), abs=1e-4)
             gain = (A + value[:, 0]).tolist()
             assert sorted(rows[4][mine].tolist()) == pytest.approx(sorted(gain), abs=1e-4)
-            assert rows[2].tolist() == pytest.approx([math.log(0.5)] * 12)
+            assert rows[2].tolist() == pytest.approx([math.log(0.5)] * 2 * T)
 
 
 def test_without_worth_of_cut_states(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +285,51 @@ def test_observations_are_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
     Rollouts(details, "any", (1, 2), watching).next()
     assert seen[0][..., 1].tolist() == [pytest.approx([-1, 1], abs=1e-4)] * 2
     assert max(float(one.abs().max()) for one in seen) == pytest.approx(1.2)
+
+
+def test_the_return_that_scales_rewards_begins_anew_with_an_episode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def worthless(name: str, s: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(*s.shape[:2], 2), torch.zeros(s.shape[:2])
+
+    monkeypatch.setattr(ppo, "Environments", Corridor)
+    details = Details(copies=2, horizon=6, discount=GAMMA, trace=0.0, scale_rewards=True)
+    found = Rollouts(details, "any", (1, 2), worthless).next()[4]  # values are 0: A + V is r
+    seen, expected, running = [], [], [0.0, 0.0]
+    for t in range(1, 7):
+        running = [GAMMA * one + t for one in running]
+        seen += running
+        deviation = float(torch.tensor(seen).double().std(correction=0))
+        expected += [t / math.sqrt(deviation**2 + 1e-8)] * 2
+        running = [one * (t % (3, 4)[copy] > 0) for copy, one in enumerate(running)]
+    assert sorted(found[0].tolist()) == pytest.approx(sorted(expected), rel=1e-3)
+
+
+def test_moments_are_of_states_that_were_acted_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the last state before a cut nor the one after the last step is learned from."""
+    asked: list[Tensor] = []
+
+    def watching(name: str, s: Tensor) -> tuple[Tensor, Tensor]:
+        asked.append(s[0])
+        return act(name, s)
+
+    monkeypatch.setattr(ppo, "Environments", Corridor)
+    details = Details(copies=2, horizon=6, normalize_observations=True)
+    Rollouts(details, "any", (1, 2), watching).next()
+    seen, expected = torch.empty(0, 3).double(), []
+
+    def normal(first: int, second: int) -> Tensor:
+        s = torch.tensor([[0, 0, first], [0, 1, second]]).double()
+        return (s - seen.mean(0)) / (seen.var(0, correction=0) + 1e-8).sqrt()
+
+    for t in range(6):
+        seen = torch.cat([seen, torch.tensor([[0, 0, t % 3], [0, 1, t % 4]]).double()])
+        expected.append(normal(t % 3, t % 4))
+        if t == 3:  # copy 1 is cut here: its last state is asked for, not counted
+            expected.append(normal(1, 4))
+    expected.append(normal(0, 2))
+    assert torch.allclose(torch.stack(asked).double(), torch.stack(expected), atol=1e-4)
 
 
 def test_annealing_falls_in_stairs_to_nearly_zero() -> None:

@@ -14,7 +14,7 @@ Arms and what is held equal
     no-clip             the ratio is left alone (in one epoch of one minibatch this changes nothing)
     no-clip-slow        the same at 0.3 times the learning rate: does a slow rate do for a clip?
     one-epoch           each batch is used once
-    no-details          clipped, but none of these: the four below (not monte-carlo), gradient norm
+    no-details          clipped, but none of these: what the next three arms lack, gradient norm
                         clipped at 0.5, Adam's epsilon 1e-5, values of the last state after a cut
     no-normalization    advantages as they are, not mean 0 and deviation 1
     plain-weights       torch's first weights in the place of orthogonal ones
