@@ -239,7 +239,7 @@ class BERT(nn.Module):
         return self.hidden_words(self.encode(tokens, segments, mask))
 
     @classmethod
-    def load(cls, folder: Path) -> BERT:
+    def load(cls, folder: str | Path) -> BERT:
         """Return the network of a published checkpoint, in evaluation mode.
 
         It has the output (5) if the file has; its one dropout is the file's of hidden layers.
@@ -247,6 +247,7 @@ class BERT(nn.Module):
         Raises:
             PracticumError: the folder has none, or it is of another network.
         """
+        folder = Path(folder)
         found = published.read_config(folder, "bert", _FIXED)
         names = published.weight_names(folder)
         number = partial(published.number, folder, found)
@@ -281,7 +282,7 @@ class BERT(nn.Module):
         published.read_weights(network, folder, rename, tied)
         return network.eval()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write a checkpoint as published ones are, which `transformers` loads."""
         c = self.config
         sizes = {
@@ -299,4 +300,4 @@ class BERT(nn.Module):
             "layer_norm_eps": c.epsilon,
             "pad_token_id": None,
         }
-        published.write(self, folder, sizes | dict(_FIXED), theirs)
+        published.write(self, Path(folder), sizes | dict(_FIXED), theirs)

@@ -248,7 +248,7 @@ class GPT2(nn.Module):
         return tokens
 
     @classmethod
-    def load(cls, folder: Path) -> GPT2:
+    def load(cls, folder: str | Path) -> GPT2:
         """Return the network of a published checkpoint, in evaluation mode.
 
         Its one dropout is the file's of the sums (2) and (3).
@@ -256,6 +256,7 @@ class GPT2(nn.Module):
         Raises:
             PracticumError: the folder has none, or it is of another network.
         """
+        folder = Path(folder)
         found = published.read_config(folder, "gpt2", _FIXED)
         number = partial(published.number, folder, found)
         config = GPT2Config(
@@ -272,7 +273,7 @@ class GPT2(nn.Module):
         published.read_weights(network, folder, _ours, {"lm_head.weight": "wte.weight"})
         return network.eval()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write a checkpoint as published ones are, which `transformers` loads."""
         c = self.config
         sizes = {
@@ -291,7 +292,9 @@ class GPT2(nn.Module):
             "bos_token_id": None,
             "eos_token_id": None,
         }
-        published.write(self, folder, sizes | dict(_FIXED), lambda name: f"transformer.{name}")
+        published.write(
+            self, Path(folder), sizes | dict(_FIXED), lambda name: f"transformer.{name}"
+        )
 
 
 def _ours(name: str) -> str | None:
