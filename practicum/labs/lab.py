@@ -43,7 +43,7 @@ def setting(
         says: what the setting is, in one line.
         unit: its unit, empty for a pure number.
         paper: the value the paper used, None where the paper has no such setting.
-        low: the smallest value allowed.
+        low: the smallest value allowed; of several, for each.
         high: the largest value allowed.
         choices: the only values allowed.
     """
@@ -200,10 +200,13 @@ def validate(setup: Any) -> None:
         choices, low, high = about.get("choices"), about.get("low"), about.get("high")
         if choices is not None and value not in choices:
             raise unknown(f"choice of {name!r}", str(value), [str(c) for c in choices])
-        if value is not None and low is not None and not value >= low:
-            raise PracticumError(f"setting {name!r} is {value!r}; it must be at least {low}")
-        if value is not None and high is not None and not value <= high:
-            raise PracticumError(f"setting {name!r} is {value!r}; it must be at most {high}")
+        if value == () and tuple[float, ...] in (hints[name], *typing.get_args(hints[name])):
+            raise PracticumError(f"setting {name!r} is empty; give at least one number")
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and low is not None and not one >= low:
+                raise PracticumError(f"setting {name!r} is {value!r}; it must be at least {low}")
+            if one is not None and high is not None and not one <= high:
+                raise PracticumError(f"setting {name!r} is {value!r}; it must be at most {high}")
 
 
 def replaced(setup: Any, changes: Mapping[str, str | Any]) -> Any:

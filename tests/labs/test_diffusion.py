@@ -19,7 +19,8 @@ from practicum.data import load
 from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.labs.generative.diffusion import learning, tasks
-from practicum.labs.generative.diffusion.experiment import ARMS, Setup, results, trial
+from practicum.labs.generative.diffusion.experiment import ARMS, Setup, trial
+from practicum.labs.generative.diffusion.measuring import results
 from practicum.labs.lab import replaced
 
 TINY: dict[str, Any] = {

@@ -27,6 +27,7 @@ class Setup:
     on: bool = setting(False, "whether")
     sizes: tuple[int, ...] = setting((4, 5), "how large")
     limit: float | None = setting(None, "at most")
+    rates: tuple[float, ...] = setting((0.1, 1.0), "tried", low=0.01)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,8 @@ def test_text_is_read_as_the_fields_type(text: dict[str, str], expected: dict[st
         ({"on": "perhaps"}, "true or false"),
         ({"sizes": "1,x"}, "a whole number"),
         ({"limit": "soon"}, "a number or none"),
+        ({"rates": ""}, "at least one number"),
+        ({"rates": "0.1,-1"}, "at least 0.01"),
         ({"conut": 3}, "did you mean 'count'"),
     ],
 )
