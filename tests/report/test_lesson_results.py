@@ -99,6 +99,7 @@ AWAITED = {
     "char-rnn": "about ten minutes on two free cores",
     "dqn": "about ten minutes on two free cores",
     "gpt": "about twenty minutes on two free cores",
+    "translation": "about ten minutes on two free cores",
     "word2vec": "its arms are to be tuned at full with equal budgets first",
 }
 

@@ -106,7 +106,7 @@ class Setup:
     episodes: int = setting(100, "episodes of a run", low=1)
     states: int = setting(5, "states of the walk", low=3)
     rates: tuple[float, ...] = setting(
-        (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15), "step sizes tried on the walk"
+        (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15), "step sizes tried on the walk", low=0
     )
     alpha: float = setting(0.5, "step size on the cliff and in the biased world", low=0, high=1)
     epsilon: float = setting(0.1, "share of steps that explore", paper=0.1, low=0, high=1)
