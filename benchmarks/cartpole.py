@@ -48,7 +48,7 @@ def ours(*, seeds: int, steps: int, points: int) -> dict[str, Any]:
         seconds[seed].append(now - began - away)
         value = agents.mean_return(partial(agents.best, networks["main"]), seed)
         away += time.perf_counter() - now
-        return {"return": value}
+        return {"greedy": value}
 
     every = max(1, recipe.steps // points)
     services = Services(arithmetic=Arithmetic(path="lanes", lane_group=seeds))
@@ -56,7 +56,7 @@ def ours(*, seeds: int, steps: int, points: int) -> dict[str, Any]:
     trained = train(replace(recipe, evaluate=evaluate, every=every), range(seeds), services)
     return {
         "seconds": seconds[seeds - 1],
-        "returns": trained.curves["return"].T.tolist(),
+        "returns": trained.curves["greedy"].T.tolist(),
         "steps": (trained.steps * steps / recipe.steps).round().tolist(),
     }
 

@@ -103,7 +103,13 @@ class Recipe:
 
         def evaluate(networks: Networks) -> Mapping[str, Tensor | float]:
             measured = {} if self.evaluate is None else self.evaluate(networks, seed)
-            return measured if experience is None else {**measured, **experience.report(lane)}
+            reported = {} if experience is None else experience.report(lane)
+            for name in measured.keys() & reported.keys():
+                raise PracticumError(
+                    f"{name!r} is measured by the recipe's `evaluate` and reported by its "
+                    "experience; give yours another name"
+                )
+            return {**measured, **reported}
 
         return evaluate
 

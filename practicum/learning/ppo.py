@@ -256,6 +256,9 @@ def ppo_loss(
     if details.value_clip is not None:
         near = value_old + (value - value_old).clamp(-details.value_clip, details.value_clip)
         error = torch.maximum(error, (near - gain).square())
-    H = entropy(logits).mean()
-    loss = -surrogate.mean() + details.value_share * error.mean() - details.entropy_share * H
+    loss = -surrogate.mean() + details.value_share * error.mean()
+    pays = details.entropy_share != 0
+    H = entropy(logits if pays else logits.detach()).mean()  # where it pays nothing: only watched
+    if pays:
+        loss = loss - details.entropy_share * H
     return loss, {"entropy": H.detach()}  # Eq. (9); (7) is the surrogate
