@@ -297,6 +297,15 @@ def test_data_or_experience() -> None:
         recipe(experience=None)
 
 
+@pytest.mark.parametrize("path", ["loop", "lanes"])
+def test_a_name_that_is_measured_twice_is_refused(path: str) -> None:
+    def evaluate(networks: Any, seed: int) -> dict[str, float]:
+        return {"pay": 0.0}
+
+    with pytest.raises(PracticumError, match="'pay' is measured .* another name"):
+        train(recipe(evaluate=evaluate), SEEDS, services(path))
+
+
 # --- weights from an earlier training
 
 
