@@ -40,7 +40,13 @@ from practicum.labs.lab import load, setups_at
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-WALKED = ("first-fifteen-minutes", "how-a-verdict-is-made", "reading-a-record", "adding-a-lab", "published-weights")
+WALKED = (
+    "first-fifteen-minutes",
+    "how-a-verdict-is-made",
+    "reading-a-record",
+    "adding-a-lab",
+    "published-weights",
+)
 IN_A_CHECKOUT = "adding-a-lab"  # its commands and changes (diff blocks) are made in a copy
 OTHERS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
     path for path in sorted(DOCS.glob("*.md")) if path.stem not in WALKED

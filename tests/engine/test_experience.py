@@ -302,7 +302,7 @@ def test_a_name_that_is_measured_twice_is_refused(path: str) -> None:
     def evaluate(networks: Any, seed: int) -> dict[str, float]:
         return {"pay": 0.0}
 
-    with pytest.raises(PracticumError, match="'pay' is measured .* another name"):
+    with pytest.raises(PracticumError, match=r"'pay' is measured .* another name"):
         train(recipe(evaluate=evaluate), SEEDS, services(path))
 
 
