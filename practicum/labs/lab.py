@@ -200,8 +200,6 @@ def validate(setup: Any) -> None:
         choices, low, high = about.get("choices"), about.get("low"), about.get("high")
         if choices is not None and value not in choices:
             raise unknown(f"choice of {name!r}", str(value), [str(c) for c in choices])
-        if value == () and tuple[float, ...] in (hints[name], *typing.get_args(hints[name])):
-            raise PracticumError(f"setting {name!r} is empty; give at least one number")
         for one in value if isinstance(value, tuple) else (value,):
             if one is not None and low is not None and not one >= low:
                 raise PracticumError(f"setting {name!r} is {value!r}; it must be at least {low}")
@@ -221,6 +219,9 @@ def replaced(setup: Any, changes: Mapping[str, str | Any]) -> Any:
         if name not in hints:
             raise unknown("setting", name, hints)
         values[name] = parse(name, value, hints[name]) if isinstance(value, str) else value
+        # No hidden layer is a network; no rate to try is a slip, unless the arm tries none.
+        if values[name] == () != getattr(setup, name) and hints[name] == tuple[float, ...]:
+            raise PracticumError(f"setting {name!r} is empty; give at least one number")
     changed = dataclasses.replace(setup, **values)
     validate(changed)
     return changed
