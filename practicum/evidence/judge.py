@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from practicum.evidence import power
-from practicum.evidence.claims import Claim, Finding, check, number
+from practicum.evidence.claims import Claim, Finding, check, number, undecidable
 from practicum.evidence.intervals import LEVEL
 from practicum.evidence.measures import Measure
 from practicum.evidence.outcomes import Outcomes
@@ -53,11 +53,12 @@ def judge(
 def _find(claim: Claim, outcomes: Outcomes, measure: Measure) -> Finding:
     """Look at what a claim speaks of, unless these trials never measured it.
 
-    A claim without numbers has no p: it was no test, and makes no other test harder.
+    Such a claim stays in the family of Holm's rule, as any that cannot be judged: which claims are
+    in it must not depend on what came out.
     """
     if any(outcomes.unmeasured(measure, arm) for arm in claim.arms):
         note = f"{measure.name} is not measured with these settings or data"
-        return Finding(n=len(outcomes.seeds), p=None, favours=None, note=note)
+        return undecidable(len(outcomes.seeds), 0, note)
     return claim.find(outcomes, measure)
 
 

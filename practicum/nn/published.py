@@ -7,7 +7,8 @@ names reads one without knowing more; what older files call otherwise, it rename
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,24 @@ def weight_names(folder: Path) -> frozenset[str]:
     Raises:
         PracticumError: there is no such file, or it is damaged.
     """
-    return frozenset(_read(folder))
-
-
-def _read(folder: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
     path = _weights(folder)
+    with _whole(path), safe_open(path, "pt") as file:
+        return frozenset(file.keys())
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Within, say of a file that cannot be read what is wrong with it."""
+    from safetensors import SafetensorError
+
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        yield
     except (SafetensorError, OSError) as error:
         raise PracticumError(
             f"{path} is no whole safetensors file ({error}); fetch or save it again"
         ) from None
-    return tensors
 
 
 def _weights(folder: Path) -> Path:
@@ -116,9 +120,13 @@ def read_weights(
         PracticumError: there is no such file, it is damaged, or a tensor is missing, left over, of
             another shape or unlike the one that it is tied to.
     """
-    path = folder / WEIGHTS
+    from safetensors.torch import load_file
+
+    path = _weights(folder)
+    with _whole(path):
+        tensors = load_file(path)
     named: dict[str, Tensor] = {}
-    for name, tensor in _read(folder).items():
+    for name, tensor in tensors.items():
         ours = rename(name)
         if ours is not None:
             named[ours] = tensor
