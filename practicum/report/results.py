@@ -2,10 +2,10 @@
 
 A published result is stale when the protocol that its lab asks for today, arithmetic and versions
 aside, is not the one it was made with. An interrupted lab goes on where it stopped. The table in
-README.md, the section `## What came out` of each lesson and docs/catalogue.html are made anew from
-whatever is published, and docs/library.md from the files of networks and regimes. Labs of other
-packages are left to their owners. Published numbers are those of the reference arithmetic, the loop
-(docs/decisions/005).
+README.md, docs/verdicts.md, docs/catalogue.html and the section `## What came out` of each lesson
+are made anew from whatever is published, and docs/library.md from the files of networks and
+regimes. Labs of other packages are left to their owners. Published numbers are those of the
+reference arithmetic, the loop (docs/decisions/005).
 
     python -m practicum.report.results [LAB ...]
 """
@@ -27,7 +27,7 @@ from practicum.report import published
 from practicum.report.catalogue_page import write_page
 from practicum.report.lesson_results import write_lesson
 from practicum.report.library_page import write_library
-from practicum.report.results_table import write_table
+from practicum.report.results_table import PAGE, write_tables
 
 SCALE = "full"
 LINES = 20  # progress reports of one lab
@@ -75,12 +75,12 @@ def ours() -> list[catalogue.Entry]:
 
 
 def write_pages(results: Path) -> None:
-    """Bring README's table, every lesson and the catalogue page up to date.
+    """Bring README's table, the verdicts, every lesson and the catalogue page up to date.
 
     Raises:
         PracticumError: a page lacks its markers, or a published result is damaged.
     """
-    write_table("README.md", results)
+    write_tables("README.md", PAGE, results)
     for entry in ours():
         if (results / f"{entry.name}.json").exists():
             write_lesson(entry.lesson, results / f"{entry.name}.json")

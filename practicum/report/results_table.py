@@ -1,7 +1,11 @@
-"""README's table of published verdicts, made from the files under `results/`."""
+"""The tables of published verdicts, made from the files under `results/`.
+
+README has a row for every lab, docs/verdicts.md one for every claim.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,34 +17,78 @@ from practicum.report import format, published
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def table(results: str | Path, *, link: str = "results") -> str:
-    """Return the table in Markdown: every claim of every published lab, whatever its verdict.
+VERDICTS = ("supported", "undecided", "refuted")
+PAGE = "docs/verdicts.md"
+
+
+def summary(results: str | Path, *, link: str = PAGE) -> str:
+    """Return README's table in Markdown: how many claims of each published lab have which verdict.
 
     Empty as long as nothing is published.
 
     Args:
         results: folder of the published results.
-        link: the same folder as README's links name it.
+        link: the page with every claim, as README's links name it.
     """
     lines = [
-        "| lab | claim | verdict | effect, 95 % interval | n | data | command |",
-        "|---|---|---|---|---|---|---|",
+        f"| lab | about | {' | '.join(VERDICTS)} | n | data | command |",
+        "|---|---|--:|--:|--:|--:|---|---|",
+    ]
+    total = Counter[str]()
+    for path in sorted(Path(results).glob("*.json")):
+        body = published.read(path)
+        counts = Counter(one["verdict"] for one in body["verdicts"])
+        total += counts
+        cells = [
+            f"[{cell(body['lab'])}]({link}#{path.stem})",
+            cell(body["protocol"]["title"]),
+            *(str(counts[verdict]) for verdict in VERDICTS),
+            str(len(body["protocol"]["seeds"])),
+            data(body),
+            f"`{cell(body['command'])}`",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(lines) == 2:
+        return ""
+    sums = " | ".join(str(total[verdict]) for verdict in VERDICTS)
+    return "\n".join([*lines, f"| **{len(lines) - 2} labs** | | {sums} | | | |"])
+
+
+def page(results: str | Path, *, link: str = "../results") -> str:
+    """Return docs/verdicts.md: every claim of every published lab, whatever its verdict.
+
+    Args:
+        results: folder of the published results.
+        link: the same folder as the page's links name it.
+    """
+    sections = [
+        "# Every published verdict\n\nWritten by `make results` from the records under `results/`. "
+        "How a verdict is made:\n[how-a-verdict-is-made.md](how-a-verdict-is-made.md). "
+        "With pictures: [catalogue.html](catalogue.html).\n"
     ]
     for path in sorted(Path(results).glob("*.json")):
         body = published.read(path)
-        lines += [_row(body, one, f"{link}/{path.name}") for one in body["verdicts"]]
-    return "\n".join(lines) if len(lines) > 2 else ""
+        rows = "\n".join(_row(one) for one in body["verdicts"])
+        sections.append(
+            f"## {path.stem}\n\n{cell(body['protocol']['title'])}.\n\n"
+            f"`{cell(body['command'])}`, data: {data(body)}; [record]({link}/{path.name}).\n\n"
+            "| claim | verdict | effect, 95 % interval | n |\n|---|---|---|---|\n"
+            f"{rows}\n"
+        )
+    return "\n".join(sections)
 
 
-def _row(body: Mapping[str, Any], verdict: Mapping[str, Any], link: str) -> str:
+def data(body: Mapping[str, Any]) -> str:
+    """Return the names of a published lab's data."""
+    return cell(", ".join(body["protocol"]["data"]) or "generated")
+
+
+def _row(verdict: Mapping[str, Any]) -> str:
     cells = [
-        f"[{cell(body['lab'])}]({link})",
         cell(verdict["sentence"]),
         f"**{verdict['verdict']}**" + flags(verdict),
         effect(verdict),
         str(verdict["n"]),
-        cell(", ".join(body["protocol"]["data"]) or "generated"),
-        f"`{cell(body['command'])}`",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -77,27 +125,32 @@ def updated(readme: str, results: str | Path) -> str:
         raise PracticumError(f"README needs the line {BEGIN} and, below it, {END}, once each")
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
-    made = "".join(f"{line}\n" for line in table(results).splitlines())
+    made = "".join(f"{line}\n" for line in summary(results).splitlines())
     return f"{before}{BEGIN}\n{made}{END}{after}"
 
 
-def write_table(readme: str | Path, results: str | Path) -> bool:
-    """Bring README's table up to date; return whether anything changed.
+def write_tables(readme: str | Path, verdicts: str | Path, results: str | Path) -> bool:
+    """Bring README's table and the page of all verdicts up to date; return whether one changed.
 
     Raises:
         PracticumError: no README, no markers, or a published result is damaged.
     """
     old = _read(readme)
-    new = updated(old, results)
-    if new != old:
-        files.write_atomic(readme, new.encode())
-    return new != old
+    new = {Path(readme): updated(old, results), Path(verdicts): page(results)}
+    changed = {path: text for path, text in new.items() if not _says(path, text)}
+    for path, text in changed.items():
+        files.write_atomic(path, text.encode())
+    return bool(changed)
 
 
-def is_current(readme: str | Path, results: str | Path) -> bool:
-    """Return whether README's table is what the published results say; write nothing."""
+def is_current(readme: str | Path, verdicts: str | Path, results: str | Path) -> bool:
+    """Return whether README's table and the page say what is published; write nothing."""
     old = _read(readme)
-    return updated(old, results) == old
+    return updated(old, results) == old and _says(Path(verdicts), page(results))
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and _read(path) == text
 
 
 def _read(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""README's table out of date or hiding a verdict, a published result that rounds: caught here."""
+"""README's table or the verdicts out of date or hiding one, a result that rounds: caught here."""
 
 from __future__ import annotations
 
@@ -73,45 +73,66 @@ def test_a_published_result_with_another_protocol_is_refused(results: Path) -> N
         published.read(path)
 
 
-def test_the_table_has_a_row_for_every_verdict_with_its_command(
+def test_the_page_has_a_row_for_every_verdict_and_the_labs_command(
     results: Path, toy: SimpleNamespace
 ) -> None:
-    lines = results_table.table(results).splitlines()
-    assert len(lines) == 2 + 2
-    assert all(line.count("|") - line.count("\\|") == 8 for line in lines)
-    supported, undecided = lines[2:]
+    lines = results_table.page(results).splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    assert len(rows) == 1 + 2
+    assert all(line.count("|") - line.count("\\|") == 5 for line in rows)
+    supported, undecided = rows[1:]
     assert "**supported**" in supported
     assert "−1.44 points, −1.49 … −1.38" in supported
     assert "**undecided** (1 diverged)" in undecided
     assert "<script>" not in undecided  # GitHub would show nothing of it
-    for line in lines[2:]:
-        assert f"`{toy.command}`" in line
-        assert "[toy](results/toy.json)" in line
-        assert "| 6 | no-such-set |" in line
+    assert all(row.endswith("| 6 |") for row in rows[1:])
+    assert "## toy" in lines  # what README links to
+    assert f"`{toy.command}`, data: no-such-set; [record](../results/toy.json)." in lines
+
+
+def test_readme_counts_the_verdicts_of_every_lab(results: Path, toy: SimpleNamespace) -> None:
+    lines = results_table.summary(results).splitlines()
+    assert len(lines) == 2 + 1 + 1
+    assert all(line.count("|") - line.count("\\|") == 9 for line in lines)
+    assert lines[2].startswith("| [toy](docs/verdicts.md#toy) | ")
+    assert lines[2].endswith(f"| 1 | 1 | 0 | 6 | no-such-set | `{toy.command}` |")
+    assert lines[3] == "| **1 labs** | | 1 | 1 | 0 | | | |"
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> tuple[Path, Path]:
+    readme = tmp_path / "README.md"
+    readme.write_text(README)
+    return readme, tmp_path / "verdicts.md"
 
 
 def test_readme_is_brought_up_to_date_between_its_markers_only(
-    results: Path, tmp_path: Path
+    results: Path, pages: tuple[Path, Path]
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(README)
-    assert not results_table.is_current(readme, results)
+    readme, verdicts = pages
+    assert not results_table.is_current(*pages, results)
     assert readme.read_text() == README  # the check writes nothing
-    assert results_table.write_table(readme, results)
-    assert results_table.is_current(readme, results)
-    assert not results_table.write_table(readme, results)
+    assert not verdicts.exists()
+    assert results_table.write_tables(*pages, results)
+    assert results_table.is_current(*pages, results)
+    assert not results_table.write_tables(*pages, results)
     text = readme.read_text()
     assert text.startswith("# Practicum\n\n<!-- results -->\n| lab |")
     assert text.endswith("|\n<!-- /results -->\n\nThe end.\n")
     assert "old" not in text
 
 
-def test_a_hand_edited_number_makes_the_readme_stale(results: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(README)
-    results_table.write_table(readme, results)
-    readme.write_text(readme.read_text().replace("−1.44", "−2.44"))
-    assert not results_table.is_current(readme, results)
+@pytest.mark.parametrize(
+    ("which", "old", "new"), [(0, "| 1 | 1 | 0 | 6 |", "| 2 | 0 | 0 | 6 |"), (1, "−1.44", "−2.44")]
+)
+def test_a_hand_edited_number_makes_the_tables_stale(
+    results: Path, pages: tuple[Path, Path], which: int, old: str, new: str
+) -> None:
+    results_table.write_tables(*pages, results)
+    text = pages[which].read_text()
+    assert old in text
+    pages[which].write_text(text.replace(old, new))
+    assert not results_table.is_current(*pages, results)
 
 
 @pytest.mark.parametrize("text", ["", results_table.BEGIN, f"{README}{README}"])
@@ -124,6 +145,6 @@ def test_without_results_the_table_is_empty_and_its_markers_stay(tmp_path: Path)
     assert results_table.updated(README, tmp_path) == README.replace("old\n", "")
 
 
-def test_the_committed_readme_is_what_the_committed_results_say() -> None:
+def test_the_committed_tables_are_what_the_committed_results_say() -> None:
     root = Path(__file__).parents[2]
-    assert results_table.is_current(root / "README.md", root / "results")
+    assert results_table.is_current(root / "README.md", root / results_table.PAGE, root / "results")
