@@ -9,10 +9,14 @@ Algorithm, for every token of a batch on its own:
     2. Of the chosen, 8 of 10 are shown as [MASK], 1 of 10 as a random word, 1 of 10 as they are.
     3. J = - mean over the chosen of log p(token | what is shown)            (1), in nats
 
+Logits are needed only where a token was chosen, so the network is asked for P places (`asked`), the
+chosen ones first, in the order of the batch. The rest are not chosen and weigh nothing. If more
+than P are chosen, (1) is the mean over the first P of them.
+
 A token that is shown as it is has to be guessed too: the network cannot know which words are what
 they seem, so it must form a view of every one.
 
-Shapes: B texts, T tokens, V words.
+Shapes: B texts, T tokens, V words, P places.
 
 Deviations:
     1. Every token is chosen on its own; the authors' code chooses 15 % of the words of each text.
@@ -24,6 +28,7 @@ small networks at first: the words on either side are of no use before the posit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -71,6 +76,14 @@ class Masking:
                 "all; [MASK] is special, and some words are not"
             )
 
+    def asked(self, tokens: int) -> int:
+        """Return P, the places at which a batch of so many tokens is asked for words.
+
+        At most one batch in e^18, 65 million, chooses more (Bernstein's inequality).
+        """
+        spread = math.sqrt(tokens * self.share * (1 - self.share))
+        return min(tokens, math.ceil(tokens * self.share + 6 * spread + 12))
+
     def hide(
         self, tokens: Int[Tensor, "B T"], noise: Noise
     ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
@@ -94,7 +107,8 @@ def masked_loss(
     """Return (1) of a batch (tokens [B, T],), and the share of right guesses as "right".
 
     Args:
-        network: tokens and `mask=` (where there is a token) to logits [B, T, V]; `BERT` is one.
+        network: tokens, `mask=` (where there is a token) and `places=` (b T + t of the tokens that
+            are asked for, [P]) to logits [P, V]; `BERT` is one.
         batch: tokens [B, T], and whatever else; only the first is read.
         noise: chooses.
         masking: how words are hidden.
@@ -103,10 +117,11 @@ def masked_loss(
     tokens = batch[0]
     shown, chosen = masking.hide(tokens, noise)
     there = None if padding is None else tokens != padding
-    logits = network(shown, mask=there)
-    flat = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none")
-    each = flat.view_as(tokens)
-    weight = chosen.to(each.dtype)
+    places = (~chosen).flatten().int().argsort(stable=True)[: masking.asked(tokens.numel())]
+    logits, target = network(shown, mask=there, places=places), tokens.flatten()[places]
+    each = F.cross_entropy(logits, target, reduction="none")
+    weight = chosen.flatten()[places].to(each.dtype)
     count = weight.sum().clamp(min=1)  # a batch in which nothing is hidden teaches nothing
-    right = ((logits.argmax(-1) == tokens) * weight).sum() / count
-    return (each * weight).sum() / count, {"right": right.detach()}  # Eq. (1)
+    best = logits.detach().amax(-1)  # many times faster than argmax
+    hit = logits.detach().gather(1, target[:, None]).squeeze(1) == best
+    return (each * weight).sum() / count, {"right": (hit * weight).sum() / count}  # Eq. (1)

@@ -234,9 +234,19 @@ class BERT(nn.Module):
         tokens: Int[Tensor, "B T"],
         segments: Int[Tensor, "B T"] | None = None,
         mask: Bool[Tensor, "B T"] | Bool[Tensor, "B T T"] | None = None,
-    ) -> Float[Tensor, "B T V"]:
-        """Return the logits (4) of every position; the arguments are those of `encode`."""
-        return self.hidden_words(self.encode(tokens, segments, mask))
+        places: Int[Tensor, "P"] | None = None,
+    ) -> Float[Tensor, "B T V"] | Float[Tensor, "P V"]:
+        """Return the logits (4) of every position, or of some; the others are as in `encode`.
+
+        Args:
+            tokens: as in `encode`.
+            segments: as in `encode`.
+            mask: as in `encode`.
+            places: positions whose logits are wanted, counted through the whole batch: b T + t;
+                None: all.
+        """
+        x = self.encode(tokens, segments, mask)
+        return self.hidden_words(x if places is None else x.flatten(0, 1)[places])
 
     @classmethod
     def load(cls, folder: str | Path) -> BERT:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from practicum.engine.arithmetic import Arithmetic
@@ -89,6 +92,37 @@ def test_padding_is_not_read() -> None:
     with_padding = masked_loss(network, (text,), GlobalNoise(), masking=everything, padding=0)[0]
     without = masked_loss(network, (short,), GlobalNoise(), masking=everything, padding=0)[0]
     assert with_padding.item() == pytest.approx(without.item(), abs=1e-12)
+
+
+def test_too_few_places_take_the_first_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, text = made(), tokens(40)
+    torch.manual_seed(9)
+    shown, chosen = HOW.hide(text, GlobalNoise())
+    log_p = network(shown).log_softmax(-1).detach()
+    each = [-log_p[b, t, text[b, t]].item() for b, t in chosen.nonzero().tolist()]
+    assert len(each) > 7
+    monkeypatch.setattr(Masking, "asked", lambda *_: 7)
+    torch.manual_seed(9)
+    found = masked_loss(network, (text,), GlobalNoise(), masking=HOW)[0]
+    assert found.item() == pytest.approx(sum(each[:7]) / 7, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("n", [1, 10, 100, 768, 30_000])
+def test_more_are_chosen_than_asked_for_once_in_65_million(n: int, share: float) -> None:
+    places = replace(HOW, share=share).asked(n)
+    assert places <= n
+    assert binom.sf(places, n, share) < math.exp(-18)
+    assert places < n or n * share > n - 6 * math.sqrt(n * share * (1 - share)) - 13
+
+
+def test_the_output_is_computed_at_the_places_only() -> None:
+    network, text, seen = made(), tokens(40), []
+    forget = network.transform.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    masked_loss(network, (text,), GlobalNoise(), masking=HOW)
+    forget.remove()
+    assert seen[0].shape == (HOW.asked(text.numel()), 8)
+    assert len(seen[0]) < text.numel() / 2
 
 
 def test_nothing_hidden_teaches_nothing() -> None:

@@ -159,6 +159,8 @@ def test_padding_does_not_matter_and_positions_can_be_chosen() -> None:
     assert not torch.allclose(ours(TOKENS)[1, :3], ours(padded)[1, :3])
     some = ours.encode(TOKENS, SEGMENTS, MASK)[torch.tensor([0, 1]), torch.tensor([2, 1])]
     assert torch.allclose(ours.hidden_words(some), torch.stack((a[0, 2], a[1, 1])))
+    asked = ours(TOKENS, SEGMENTS, MASK, torch.tensor([2, T + 1]))
+    assert torch.allclose(asked, torch.stack((a[0, 2], a[1, 1])))
 
 
 def count(c: BERTConfig) -> int:

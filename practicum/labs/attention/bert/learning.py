@@ -54,7 +54,7 @@ def masking(setup: Setup, words: int) -> Masking:
 def next_word_loss(network: Callable[..., Tensor], batch: Batch, noise: Noise) -> Float[Tensor, ""]:
     """Return the mean loss of the words given those before them; special ones are no targets."""
     (tokens,) = batch
-    target, logits = tokens[:, 1:].flatten(), network(tokens)[:, :-1].flatten(0, 1)
+    target, logits = tokens[:, 1:].flatten(), network(tokens[:, :-1]).flatten(0, 1)
     each = F.cross_entropy(logits, target, reduction="none")
     weight = (target >= len(SPECIAL)).to(each.dtype)
     return (each * weight).sum() / weight.sum().clamp(min=1)

@@ -40,11 +40,15 @@ class Guesser(nn.Module):
         self.causal, self.bert = causal, drawn(config)
 
     def forward(
-        self, tokens: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"] | None = None
-    ) -> Float[Tensor, "B T V"]:
-        """Return the logits of every position; the mask says where there is a word."""
+        self,
+        tokens: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
+        places: Int[Tensor, "P"] | None = None,
+    ) -> Float[Tensor, "B T V"] | Float[Tensor, "P V"]:
+        """Return the logits of every position, or of some; the mask says where there is a word."""
         there = tokens != PADDING if mask is None else mask
-        logits: Tensor = self.bert(tokens, mask=sees(there, causal=self.causal))
+        seen = sees(there, causal=self.causal)
+        logits: Tensor = self.bert(tokens, mask=seen, places=places)
         return logits
 
 
