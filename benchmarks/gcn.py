@@ -7,7 +7,9 @@ masks, so that their accuracies agree within `MARGIN`; features are sparse on bo
 computes A^ once. torch_geometric trains seed after seed, with its two ways of adding up neighbours
 (`edges` gathers and scatters, `matrix` multiplies with a sparse matrix); every number of threads
 from one to all cores is tried, and the best counts. Ours are ten lanes in one process, or as many
-worker processes as there are cores, each with its share of the lanes.
+worker processes as there are cores, each with its share of the lanes. Several threads are tried
+twice on both sides: as they come, spinning while they wait for work, and asleep meanwhile
+(OMP_WAIT_POLICY=passive), which leaves the cores to the threads that draw masks.
 
 What counts is training: from the graph in memory to the tested networks, tracing of lanes and the
 start of workers included. Start-up, imports (torch's optimizers import much at their first use) and
@@ -21,10 +23,11 @@ from __future__ import annotations
 import importlib
 import os
 import time
+import warnings
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Floor, Result, cores, fresh, interleaved, median, spread
+from benchmarks.measure import Floor, Result, Run, cores, fresh, interleaved, median, spread
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -142,6 +145,7 @@ def theirs(*, way: str, seeds: int, steps: int, small: bool = False) -> dict[str
     nodes, _ = data(small)
     parts, features = nodes.public, nodes.x.shape[1]
     began = time.perf_counter()
+    warnings.filterwarnings("ignore", message="Sparse ")  # CSR is in beta, nothing is checked
     x = nodes.x.to_sparse_csr()
     found = []
     for seed in range(seeds):
@@ -219,16 +223,19 @@ def run(*, repeats: int | None = None, quick: bool = False) -> Result:
     work["small"] = quick
     repeats = repeats or (1 if quick else 5)
     counts = range(1, cores() + 1)
-    us = {f"practicum, lanes, {_threads(n)}": (1, n) for n in counts}
+    kinds = [(1, False), *((n, asleep) for n in counts[1:] for asleep in (False, True))]
+    us = {f"practicum, lanes, {_threads(*kind)}": (1, *kind) for kind in kinds}
     if cores() > 1:
-        us[f"practicum, lanes, {cores()} workers of one thread"] = (cores(), 1)
-    them = {f"torch_geometric, {way}, {_threads(n)}": (way, n) for way in WAYS for n in counts}
+        us[f"practicum, lanes, {cores()} workers of one thread"] = (cores(), 1, False)
+    them = {
+        f"torch_geometric, {way}, {_threads(*kind)}": (way, *kind) for way in WAYS for kind in kinds
+    }
     contenders = {
-        name: partial(fresh, "benchmarks.gcn:ours", {**work, "workers": count}, threads=n)
-        for name, (count, n) in us.items()
+        name: partial(_started, "ours", {**work, "workers": count}, n, asleep)
+        for name, (count, n, asleep) in us.items()
     } | {
-        name: partial(fresh, "benchmarks.gcn:theirs", {**work, "way": way}, threads=n)
-        for name, (way, n) in them.items()
+        name: partial(_started, "theirs", {**work, "way": way}, n, asleep)
+        for name, (way, n, asleep) in them.items()
     }
     runs = interleaved(contenders, repeats=repeats, say=print)
     seconds = {name: [one.answer["seconds"] for one in found] for name, found in runs.items()}
@@ -284,5 +291,18 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _threads(n: int) -> str:
-    return "one thread" if n == 1 else f"{n} threads"
+def _started(function: str, work: dict[str, Any], threads: int, asleep: bool) -> Run:
+    """Run a contender whose threads spin or sleep while they wait for work."""
+    before = os.environ.pop("OMP_WAIT_POLICY", None)
+    if asleep:
+        os.environ["OMP_WAIT_POLICY"] = "passive"  # read when torch is loaded
+    try:
+        return fresh(f"benchmarks.gcn:{function}", work, threads=threads)
+    finally:
+        os.environ.pop("OMP_WAIT_POLICY", None)
+        if before is not None:
+            os.environ["OMP_WAIT_POLICY"] = before
+
+
+def _threads(n: int, asleep: bool) -> str:
+    return "one thread" if n == 1 else f"{n} threads" + ", asleep while they wait" * asleep

@@ -8,6 +8,7 @@ drawing. A row has the bits that the loop would have drawn: `F.dropout` on a CPU
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -84,18 +85,23 @@ class Draw:
 
 
 def toss(rows: Tensor, p: float, generators: Sequence[torch.Generator]) -> None:
-    """Fill each lane's row with the bits of its `bernoulli_(p)`, in less than half the time.
+    """Fill each lane's row with the bits of its `bernoulli_(p)`, in less than half the time."""
+    fast = rows.device.type == "cpu" and _known_coins()
 
-    torch compares a double with p for every element, one at a time; drawn all at once, and then
-    compared, they are the same numbers. On some processors it draws otherwise, so that is looked
-    at first.
-    """
-    if rows.device.type == "cpu" and _compares_doubles():
-        doubles = torch.empty_like(rows, dtype=torch.float64)
-        each_lane(lambda row, generator: row.uniform_(generator=generator), doubles, generators)
-        torch.lt(doubles, p, out=rows)
-    else:
-        each_lane(lambda row, generator: row.bernoulli_(p, generator=generator), rows, generators)
+    def fill(row: Tensor, generator: torch.Generator) -> None:
+        if fast:
+            _coins(row, p, generator)
+        else:
+            row.bernoulli_(p, generator=generator)
+
+    each_lane(fill, rows, generators)
+
+
+def _coins(row: Tensor, p: float, generator: torch.Generator) -> None:
+    # Torch draws 64 bits for each element, makes a double in [0, 1) of the last 53, and compares it
+    # with p, one after the other. Drawn all at once, and compared as integers, they are the same.
+    drawn = torch.empty_like(row, dtype=torch.int64).random_(generator=generator)
+    torch.lt(drawn.bitwise_and_(2**53 - 1), math.ceil(p * 2**53), out=row)
 
 
 def each_lane(
@@ -116,13 +122,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @cache
-def _compares_doubles() -> bool:
-    """Tell whether `bernoulli_` compares doubles, as far as a thousand elements show it."""
-    one, other = (torch.Generator().manual_seed(1) for _ in range(2))
-    drawn = torch.empty(1000).bernoulli_(0.3, generator=one)
-    doubles = torch.empty(1000, dtype=torch.float64).uniform_(generator=other)
-    same_numbers = torch.equal(drawn.bool(), doubles < 0.3)
-    return same_numbers and torch.equal(one.get_state(), other.get_state())
+def _known_coins() -> bool:
+    """Tell whether `bernoulli_` draws as `_coins` does, which on some processors it does not."""
+    (one, mine), (other, theirs) = (
+        (torch.empty(1000), torch.Generator().manual_seed(1)) for _ in range(2)
+    )
+    _coins(one, 0.3, mine)
+    other.bernoulli_(0.3, generator=theirs)
+    return torch.equal(one, other) and torch.equal(mine.get_state(), theirs.get_state())
 
 
 @runtime_checkable

@@ -97,6 +97,19 @@ def _drop(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
     return None
 
 
+def _power(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """Use x^2 = x x and x^1 = x, which torch computes so too, but as it computes any power."""
+    if not _calls(node, aten.pow.Tensor_Scalar) or node.args[1] not in (1, 2):
+        return None
+    x: fx.Node = node.args[0]  # type: ignore[assignment]  # its first argument
+    if not x.meta["val"].is_floating_point() or any(map(_mutates, x.users)):
+        return None
+    if node.args[1] == 1:
+        return x
+    with graph.inserting_before(node):
+        return graph.call_function(aten.mul.Tensor, (x, x))
+
+
 def _kept_type(node: fx.Node, source: fx.Node) -> bool:
     return bool(node.meta["val"].dtype == source.meta["val"].dtype)
 
@@ -159,6 +172,7 @@ def _add_to_product(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
 
 _REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
     _drop,
+    _power,
     _transposed_product,
     _uncopied,
     _add_to_product,

@@ -5,7 +5,8 @@ Elementwise functions that are not exactly rounded (sigmoid, pow, ...) use other
 numbers of a tensor. So does batch norm, which gets all lanes' channels side by side, for the last
 channels, and a sum over tensors whose lanes lie side by side in memory. MKL's matrix products look
 at how each matrix is aligned. Where the sizes make that matter, and only there, the operands are
-padded or copied; sizes that are multiples of 64 numbers cost nothing.
+padded or copied; sizes that are multiples of 64 numbers cost nothing. The last layer's products,
+which have few columns, are turned here as well.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def level(module: fx.GraphModule) -> None:
         if node.target in _SUMS and _lanes_inside(node.args[0].meta["val"]):
             node.args = (node.target, *node.args)
             node.target = level_sum
-        elif node.target in _PRODUCTS and _crooked(value, *node.args[-2:]):
+        elif node.target in _PRODUCTS and (_narrow(value) or _crooked(value, *node.args[-2:])):
             node.args = (node.target, *node.args)
             node.target = level_product
         elif _uneven(node.target) and value.is_floating_point() and value.numel() % BLOCK:
@@ -109,6 +110,11 @@ def _crooked(product: Tensor, *factors: Any) -> bool:
     """Return whether the lanes' matrices begin at different places of a cache line."""
     tensors = [product, *(one.meta["val"] for one in factors)]
     return any(one.stride(0) * one.element_size() % LINE for one in tensors)
+
+
+def _narrow(product: Tensor) -> bool:
+    """Return whether a product has so few columns that it is better turned."""
+    return product.shape[2] < LINE // product.element_size() <= product.shape[1]
 
 
 def _lanes_inside(x: Tensor) -> bool:
@@ -151,10 +157,16 @@ def level_elementwise(function: Any, strides: tuple[int, ...], *args: Any, **kwa
 
 
 def level_product(function: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """Multiply matrices that all begin at the same place of a cache line."""
+    """Multiply matrices that all begin at the same place of a cache line.
+
+    A product of few columns is computed as A B = (B' A')', which MKL is several times faster with.
+    """
     *bias, a, b = args
     rows, columns = a.shape[1], b.shape[2]
     numbers = LINE // a.element_size()
+    if columns < numbers <= rows:
+        turned = level_product(function, *(one.mT for one in (*bias, b, a)), **kwargs)
+        return turned.mT.contiguous()
     step = numbers // math.gcd(columns, numbers)
     extra = -rows % step
     if extra:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -115,10 +116,23 @@ def build(spec: OptimizerSpec, parameters: Iterable[Tensor], *, fused: bool = Tr
             nothing to train.
     """
     settings: dict[str, Any] = asdict(spec)
-    kind: type[Optimizer] = getattr(torch.optim, type(spec).__name__)
+    kind = _without_compiler(getattr(torch.optim, type(spec).__name__))
     if "fused" in inspect.signature(kind).parameters:
         settings["fused"] = fused
     try:
         return kind(list(parameters), **settings)
     except ValueError as error:
         raise PracticumError(f"{kind.__name__} cannot train with these settings: {error}") from None
+
+
+@cache
+def _without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
+    """Return the optimizer with its methods as they are under torch's wrappers.
+
+    The wrappers only tell torch's compiler to leave these methods alone, and import it for that:
+    more than a second in every process. Losses are compiled here, never an optimizer.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    bare: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    bare["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), bare)

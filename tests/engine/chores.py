@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -146,6 +148,35 @@ def hold_lock(root: str) -> None:
 
 def square(number: int) -> int:
     return number * number
+
+
+def page_faults(number: int) -> int:
+    """Return how many pages the system had to hand out for asking ten times for 64 MiB."""
+
+    def ask() -> None:
+        [bytearray(2**20) for _ in range(64)]
+
+    ask()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        ask()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+class Leaves:
+    """Makes a folder when Python takes it apart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.make = str(folder / "apart"), os.mkdir
+
+    def __del__(self) -> None:
+        self.make(self.path)
+
+
+def leave_traces(folder: str) -> None:
+    """Have two folders made at the end: by what is registered, and by an object of this module."""
+    atexit.register(os.mkdir, f"{folder}/registered")
+    globals()["kept until the end"] = Leaves(Path(folder))
 
 
 def crash(text: str) -> None:

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from practicum.engine import lanes, optimizers
+from practicum.engine import lane_draws, lane_program, lanes, optimizers
 from practicum.engine.arithmetic import Arithmetic
 from practicum.engine.clipping import AutoClip, ClipNorm
 from practicum.engine.lane_draws import (
@@ -690,8 +690,6 @@ def test_the_caller_s_random_numbers_are_left_alone() -> None:
 def test_tidying_changes_the_operations_and_not_the_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from practicum.engine import lane_program
-
     def operations(group: Group) -> tuple[int, tuple[Any, ...]]:
         batch = group.batches.next()
         program = group.program(0, group.updates[0], batch, batch)
@@ -705,6 +703,29 @@ def test_tidying_changes_the_operations_and_not_the_numbers(
     assert tidied < plain
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_a_square_is_a_product_with_the_same_bits(exponent: float, dtype: torch.dtype) -> None:
+    x = (100 * torch.rand(1000, generator=torch.Generator().manual_seed(1)) + 1).to(dtype)
+    module = record(lambda x: (x**exponent + 1,), [x])
+    lane_program.tidy(module)
+    left = any(node.target is torch.ops.aten.pow.Tensor_Scalar for node in module.graph.nodes)
+    assert left == (exponent not in (1, 2) or dtype is torch.int64)
+    assert torch.equal(module(x)[0], x**exponent + 1)
+
+
+def test_a_power_of_what_is_written_to_later_is_left_as_it_is() -> None:
+    def keep(x: Tensor, new: Tensor) -> tuple[Tensor]:
+        before = x**1
+        x.copy_(new)
+        return (before + 0 * new,)
+
+    new = torch.zeros(3)
+    module = record(keep, [torch.ones(3), new])
+    lane_program.tidy(module)
+    assert torch.equal(module(torch.full((3,), 5.0), new)[0], torch.full((3,), 5.0))
 
 
 def test_a_large_weight_s_gradient_needs_no_copy() -> None:
@@ -788,6 +809,32 @@ def test_the_faster_coins_have_torchs_bits(
         assert torch.equal(ours, theirs)
         for one, other in zip(mine, others, strict=True):
             assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_the_faster_coins_are_thrown_wherever_torch_compares_doubles() -> None:
+    one, other = (torch.Generator().manual_seed(3) for _ in range(2))
+    coins = torch.empty(999).bernoulli_(0.4, generator=one).bool()
+    doubles = torch.empty(999, dtype=torch.float64).uniform_(generator=other)
+    assert lane_draws._known_coins() == torch.equal(coins, doubles < 0.4)
+
+
+def test_coins_that_torch_throws_otherwise_are_left_to_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def other(row: Tensor, p: float, generator: torch.Generator) -> None:
+        row.copy_(torch.rand(row.shape, generator=generator) < p)
+
+    monkeypatch.setattr(lane_draws, "_coins", other)
+    lane_draws._known_coins.cache_clear()
+    try:
+        assert not lane_draws._known_coins()
+        ours, theirs = torch.empty(2, 50), torch.empty(2, 50)
+        toss(ours, 0.4, [torch.Generator().manual_seed(lane) for lane in range(2)])
+    finally:
+        lane_draws._known_coins.cache_clear()
+    for lane, row in enumerate(theirs):
+        row.bernoulli_(0.4, generator=torch.Generator().manual_seed(lane))
+    assert torch.equal(ours, theirs)
 
 
 def test_many_numbers_are_drawn_on_several_cores_with_the_same_bits() -> None:

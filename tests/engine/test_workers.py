@@ -1,15 +1,18 @@
 """What could be wrong here: workers that outlive their parent, bits that depend on the number of
 workers, one failing trial that takes the others with it, a dead worker that hangs the run or is not
-named, thread settings that leak. Processes are real; the chores are cheap.
+named, thread settings that leak, a worker that gives its memory back after every update or is slow
+to end, or skips what was to be done at its end. Processes are real; the chores are cheap.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -194,6 +197,29 @@ def test_workers_die_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
         parent.send_signal(how)
         assert parent.wait(DEADLINE) == -how
     wait_for(lambda: all(map(gone, workers)))
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver()[0], reason="only glibc can be told so")
+def test_workers_keep_freed_memory_for_the_next_update_and_other_processes_do_not() -> None:
+    tasks = [chore("page_faults", number=n) for n in range(2)]
+    kept = results(tasks, workers=2)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as plain:
+        returned = results(tasks, executor=plain)
+    assert max(kept.values()) < 100 < min(returned.values())
+
+
+def test_workers_end_with_what_is_registered_and_without_taking_modules_apart(
+    tmp_path: Path,
+) -> None:
+    def traces(folder: Path, **options: Any) -> set[str]:
+        folder.mkdir()
+        results([chore("leave_traces", folder=str(folder)), chore("square", number=1)], **options)
+        options.get("executor", ThreadPoolExecutor()).shutdown()
+        return {path.name for path in folder.iterdir()}
+
+    plain = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    assert traces(tmp_path / "worker", workers=2) == {"registered"}
+    assert traces(tmp_path / "other", executor=plain) == {"registered", "apart"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux only")

@@ -54,6 +54,41 @@ def test_the_product_and_its_gradients_equal_the_dense_ones(
     torch.testing.assert_close(stored.grad, dense.grad[rows, columns], rtol=1e-12, atol=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 9),
+    m=st.integers(1, 9),
+    k=st.sampled_from([1, 3, 7, 16, 17, 40]),
+    entries=st.integers(0, 40),
+)
+def test_single_precision_takes_a_path_of_its_own_to_the_same_numbers(
+    seed: int, n: int, m: int, k: int, entries: int
+) -> None:
+    at, values = drawn(seed, n, m, entries)
+    dense, lanes = naive(at, values, n, m), 3
+    generator = torch.Generator().manual_seed(seed)
+    scales = torch.rand(lanes, 1, generator=generator) + 0.5
+    x = torch.randn(lanes, m, k, generator=generator)
+    sparse = Sparse.of(at, values.float(), (n, m))
+
+    def squares(scale: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        product = sparse.with_values(sparse.values * scale) @ x
+        return product.square().sum() / 2, product
+
+    gradients, products = torch.func.vmap(torch.func.grad(squares, argnums=1, has_aux=True))(
+        scales, x
+    )
+    for lane in range(lanes):
+        scaled = dense * scales[lane].double()
+        expected = scaled @ x[lane].double()
+        torch.testing.assert_close(products[lane].double(), expected, rtol=1e-5, atol=1e-4)
+        back = scaled.T @ expected
+        torch.testing.assert_close(gradients[lane].double(), back, rtol=1e-4, atol=1e-3)
+        _, alone = squares(scales[lane], x[lane])
+        assert torch.equal(products[lane], alone)  # the bits of the loop
+
+
 def test_second_derivatives_are_those_of_differences() -> None:
     at, values = drawn(3, 4, 5, 9)
     sparse = Sparse.of(at, values, (4, 5))
