@@ -31,7 +31,7 @@ from practicum.labs.attention.transformer.networks import (
     build,
     reading,
 )
-from practicum.labs.attention.transformer.tasks import SPECIAL, Sequences, draw
+from practicum.labs.attention.transformer.tasks import SPECIAL, Sequences, blanked, draw, unseen
 from practicum.labs.lab import replaced
 from practicum.learning.sequence_to_sequence import inputs_of, teacher_forcing
 from practicum.nn.attention import MultiHeadAttention
@@ -63,13 +63,12 @@ def test_the_answers_are_the_tasks(task: str) -> None:
 
 
 def test_a_blank_source_keeps_answers_and_lengths_and_tells_nothing_else() -> None:
-    blank, usual = (
-        draw("reverse", 30, (2, 5), 7, torch.Generator().manual_seed(2), blank=one)
-        for one in (True, False)
-    )
+    usual = draw("reverse", 30, (2, 5), 7, torch.Generator().manual_seed(2))
+    blank = blanked(usual)
     assert torch.equal(blank.target, usual.target)
     assert torch.equal(blank.lengths, usual.lengths)
     assert set(blank.source.flatten().tolist()) == {PAD, SPECIAL}
+    assert torch.equal(blank.source == PAD, usual.source == PAD)
 
 
 def test_every_arm_starts_from_the_same_weights_and_sequences() -> None:
@@ -97,10 +96,32 @@ def test_training_and_test_sequences_are_drawn_apart_and_the_longer_ones_are_lon
     assert data.train.source.shape == (24, 5)
     assert not torch.equal(data.train.source[:6], data.validation.source)
     assert not torch.equal(data.validation.source, data.test.source[:6])
+    assert data.test.source.shape == (7, 5)
     assert data.train.lengths.max() <= 5 < data.longer.lengths.min()
     assert data.longest.lengths.tolist() == [5] * 6
     other = drawn(small("transformer"), 6, Services())
     assert not torch.equal(other.train.source, data.train.source)
+
+
+def test_no_test_sequence_stood_in_training() -> None:
+    setup = replaced(small("transformer"), {"kinds": 3, "test_size": 40, "train_size": 60})
+    data = drawn(setup, 5, Services())
+    trained = {tuple(one) for one in data.train.source.tolist()}
+    assert not trained & {tuple(one) for one in data.test.source.tolist()}
+    assert (data.test.lengths == 3).any()  # of 27 kinds some were not trained
+    more = draw("reverse", 40, (3, 5), 3, torch.Generator().manual_seed(6))
+    kept = unseen(more, data.train)
+    assert 0 < len(kept.source) < 40
+    for source, target, n in zip(*(one.tolist() for one in kept), strict=True):
+        assert target[: n + 1] == [*source[:n][::-1], END]  # its own answer still
+    seeing = drawn(replaced(setup, {"blank": True}), 5, Services()).test
+    assert torch.equal(seeing.target, data.test.target)
+
+
+def test_a_test_that_training_leaves_nothing_of_is_refused() -> None:
+    setup = replaced(small("transformer"), {"kinds": 2, "longest": 3, "train_size": 200})
+    with pytest.raises(PracticumError, match="training has not seen 0, and test_size is 7"):
+        drawn(setup, 0, Services())
 
 
 def test_without_scaling_the_scores_are_the_plain_products() -> None:
@@ -193,8 +214,8 @@ def test_a_trained_network_reverses_and_looks_where_it_should() -> None:
     setup = replaced(
         Setup(),
         {
-            "kinds": 6, "shortest": 2, "longest": 2, "beyond": 1, "width": 16, "hidden": 16,
-            "heads": 2, "steps": 80, "points": 1, "train_size": 512, "test_size": 40,
+            "kinds": 16, "shortest": 2, "longest": 2, "beyond": 1, "width": 16, "hidden": 16,
+            "heads": 2, "steps": 160, "points": 1, "train_size": 320, "test_size": 40,
             "validation_size": 40, "warmup": 10,
         },
     )  # fmt: skip

@@ -15,8 +15,9 @@ from practicum.engine.optimizers import Adam
 from practicum.engine.seeds import streams
 from practicum.engine.services import Services
 from practicum.engine.train import Trained
+from practicum.errors import PracticumError
 from practicum.labs.attention.transformer.networks import InverseSquareRoot, build, reading
-from practicum.labs.attention.transformer.tasks import Sequences, draw
+from practicum.labs.attention.transformer.tasks import Sequences, blanked, draw, unseen
 from practicum.learning.sequence_to_sequence import (
     inputs_of,
     right_sequences,
@@ -29,6 +30,8 @@ from practicum.nn.transformer import Transformer
 if TYPE_CHECKING:
     from practicum.labs.attention.transformer.experiment import Setup
 
+SPARE = 4  # times as many test sequences are drawn as are kept, since training has seen some
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
@@ -37,7 +40,7 @@ class Drawn:
     Attributes:
         train: what it learns from.
         validation: what chooses the learning rate.
-        test: of the trained lengths.
+        test: of the trained lengths, none of them among `train`.
         longer: longer than any trained one.
         longest: all of the longest trained length, for pictures of the attention.
     """
@@ -50,22 +53,35 @@ class Drawn:
 
 
 def drawn(setup: Setup, seed: int, services: Services) -> Drawn:
-    """Draw a seed's sequences."""
+    """Draw a seed's sequences.
+
+    Raises:
+        PracticumError: training leaves too few sequences for the test.
+    """
     generator = streams(seed).generator("order")
 
     def some(count: int, shortest: int, longest: int) -> Sequences:
-        found = draw(
-            setup.task, count, (shortest, longest), setup.kinds, generator, blank=setup.blank
-        )
-        return Sequences(*services.place(*found))
+        return draw(setup.task, count, (shortest, longest), setup.kinds, generator)
+
+    def placed(found: Sequences) -> Sequences:
+        return Sequences(*services.place(*(blanked(found) if setup.blank else found)))
 
     usual, n = (setup.shortest, setup.longest), setup.longest
+    train = some(setup.train_size, *usual)
+    validation = some(setup.validation_size, *usual)
+    test = unseen(some(SPARE * setup.test_size, *usual), train)
+    if len(test.source) < setup.test_size:
+        raise PracticumError(
+            f"of {SPARE * setup.test_size} sequences drawn, training has not seen "
+            f"{len(test.source)}, and test_size is {setup.test_size}; raise longest or kinds, or "
+            "lower train_size"
+        )
     return Drawn(
-        train=some(setup.train_size, *usual),
-        validation=some(setup.validation_size, *usual),
-        test=some(setup.test_size, *usual),
-        longer=some(setup.test_size, n + 1, n + setup.beyond),
-        longest=some(setup.validation_size, n, n),
+        train=placed(train),
+        validation=placed(validation),
+        test=placed(Sequences(*(part[: setup.test_size] for part in test))),
+        longer=placed(some(setup.test_size, n + 1, n + setup.beyond)),
+        longest=placed(some(setup.validation_size, n, n)),
     )
 
 

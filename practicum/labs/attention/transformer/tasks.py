@@ -43,8 +43,6 @@ def draw(
     lengths: tuple[int, int],
     kinds: int,
     generator: torch.Generator,
-    *,
-    blank: bool = False,
 ) -> Sequences:
     """Draw sequences of a task.
 
@@ -54,7 +52,6 @@ def draw(
         lengths: the shortest and the longest; S is the longest.
         kinds: V, kinds of tokens.
         generator: what they are drawn from.
-        blank: whether every source token is the same, so that there is nothing to read.
     """
     shortest, longest = lengths
     n = torch.randint(shortest, longest + 1, (count,), generator=generator)
@@ -64,8 +61,20 @@ def draw(
     answer = torch.where(there, _answer(task, tokens, there, n, kinds) + SPECIAL, PAD)
     target = torch.nn.functional.pad(answer, (0, 1), value=PAD)
     target[torch.arange(count), n] = END
-    source = torch.where(there, torch.zeros_like(tokens) if blank else tokens, -SPECIAL) + SPECIAL
+    source = torch.where(there, tokens, -SPECIAL) + SPECIAL
     return Sequences(source, target, n)
+
+
+def unseen(drawn: Sequences, known: Sequences) -> Sequences:
+    """Return the sequences whose source is not among those of others."""
+    there = set(map(tuple, known.source.tolist()))
+    new = torch.tensor([tuple(one) not in there for one in drawn.source.tolist()])
+    return Sequences(*(part[new] for part in drawn))
+
+
+def blanked(sequences: Sequences) -> Sequences:
+    """Return the sequences with every source token the same, so that there is nothing to read."""
+    return sequences._replace(source=sequences.source.clamp(max=SPECIAL))
 
 
 def _answer(
