@@ -41,15 +41,18 @@ Pitfalls of naive reproductions
     errors of reconstruction or pseudo-likelihoods, which may improve while the likelihood falls. A
     baseline whose decay was not chosen with the same care. Comparing features of a shifted set with
     raw pixels of one that is not.
-    Learning rates: for each of the first three arms the one among 0.03, 0.1 and 0.3 with the
-    highest likelihood after 2000 updates, for seeds that no run uses (1000, 1001); for features the
-    one among these with the lowest validation error, for seed 1000. That is 0.1 for PCD and 0.3,
-    the end of the grid, for the others.
+    Learning rates: for each of the first three arms the one with the highest likelihood for seeds
+    that no run uses (1000, 1001): at quick among 0.03, 0.1 and 0.3, which gives 0.1 for PCD and
+    0.3, the end of the grid, for the others; at full among 0.01, 0.03, 0.1, 0.3 and 1, which gives
+    0.1 for CD-1, 0.03 for PCD and 0.3 for exact gradients. Features have the one among the first
+    three with the lowest validation error, for seed 1000: 0.3.
     Changed after a first look at seed 1000: there all three had a rate of 0.3, at which PCD ended
     below CD-1, and features had 1000 updates at 0.06, after which they had hardly begun to learn
     (test error 52 %). The rates were then tuned as above, features had 2000 updates, quick 8 seeds
     for 10 and full 8000 updates for 10000, for time, and the title was worded anew. That look had
-    shown test errors. Claims and margins were not moved.
+    shown test errors. Claims and margins were not moved. The first verdict published here was of
+    the rates of quick at full, at which CD-1 and PCD stray at last: their claims came out undecided
+    and refuted.
 """
 
 from __future__ import annotations
@@ -114,7 +117,9 @@ class Setup:
     )
     train_size: int = setting(400, "training pictures, before shifting", unit="pictures", low=10)
     validation_size: int = setting(100, "pictures that choose the decay", unit="pictures", low=10)
-    decays: tuple[float, ...] = setting((3e-4, 3e-3), "decays of the regression that are tried")
+    decays: tuple[float, ...] = setting(
+        (3e-4, 3e-3), "decays of the regression that are tried", low=0
+    )
 
 
 ARMS = {
@@ -210,6 +215,8 @@ SCALES = {
         seeds=10,
         set={
             "steps": 8000,
+            "cd.rate": 0.1,
+            "pcd.rate": 0.03,
             "train_size": 800,
             "validation_size": 300,
             "decays": (1e-4, 1e-3, 1e-2),
