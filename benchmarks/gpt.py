@@ -214,8 +214,23 @@ def run(*, repeats: int | None = None, quick: bool = False) -> Result:
                 text=f"times the tokens a second of the {best}",
                 bound=FLOOR,
                 measured=median(gains),
-            )
+            ),
+            *_quality([[one.answer["loss"] for one in runs[name]] for name in (us, best)]),
         ],
         settings={"steps": steps, "repeats": repeats, "batch": BATCH, "block": BLOCK},
         runs={name: [one.answer for one in found] for name, found in runs.items()},
     )
+
+
+def _quality(losses: list[list[float]]) -> list[Floor]:
+    """Return the promise of equal quality: our loss is not higher by more than seeds can tell."""
+    from scipy.stats import ttest_rel
+
+    if len(losses[0]) < 2:
+        return []
+    low, high = ttest_rel(*losses).confidence_interval(0.95)
+    text = (
+        f"nats of validation loss more than that loop, lower end of the 95 % interval over paired "
+        f"seeds (its upper end: {high:+.3f})"
+    )
+    return [Floor(text=text, bound=0.0, measured=float(low), at_most=True)]
