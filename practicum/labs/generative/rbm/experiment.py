@@ -50,9 +50,8 @@ Pitfalls of naive reproductions
     below CD-1, and features had 1000 updates at 0.06, after which they had hardly begun to learn
     (test error 52 %). The rates were then tuned as above, features had 2000 updates, quick 8 seeds
     for 10 and full 8000 updates for 10000, for time, and the title was worded anew. That look had
-    shown test errors. Claims and margins were not moved. The first verdict published here was of
-    the rates of quick at full, at which CD-1 and PCD stray at last: their claims came out undecided
-    and refuted.
+    shown test errors. Claims and margins were not moved. The first verdict published here had the
+    rates of quick at full as well, at which CD-1 and PCD stray at last; every claim came out alike.
 """
 
 from __future__ import annotations
