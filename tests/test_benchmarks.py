@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import gcn, lenet, overhead, page
+from benchmarks import gcn, gpt, lenet, overhead, page
 from benchmarks.measure import Floor, Others, Result, Run, about, fresh, interleaved, ratios
 from practicum.nn.lenet import LeNet5
 
@@ -292,3 +292,17 @@ NAMES = ("practicum list", 'python -c "pass"')
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["speeed"]) == 2
     assert "no benchmark 'speeed'" in capsys.readouterr().err
+
+
+def test_equal_quality_asks_for_seeds_that_tell_no_difference_and_for_enough_of_them() -> None:
+    def reached(ours: list[float], theirs: list[float]) -> list[bool]:
+        return [floor.reached for floor in gpt._quality([ours, theirs])]
+
+    assert reached([1.90, 1.91, 1.89], [1.89, 1.91, 1.90]) == [True, True]
+    assert reached([1.98, 2.00, 1.99], [1.89, 1.90, 1.89]) == [False, False]
+    assert reached([1.95, 2.05], [1.88, 1.88]) == [True, False]  # two seeds cannot tell
+    low, high = gpt._quality([[2.0, 3.0, 5.0], [1.0, 1.0, 2.0]])
+    # differences 1, 2, 3: mean 2, Student's t with 2 degrees of freedom at 97.5 %: 4.3027
+    assert (low.measured + high.measured) / 2 == pytest.approx(2.0)
+    assert high.measured - low.measured == pytest.approx(2 * 4.30265 / 3**0.5, rel=1e-5)
+    assert gpt._quality([[1.9], [1.8]]) == []

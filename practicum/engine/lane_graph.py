@@ -98,14 +98,12 @@ def _drop(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
 
 
 def _power(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """Use x^2 = x x and x^1 = x, which torch computes so too, but as it computes any power."""
-    if not _calls(node, aten.pow.Tensor_Scalar) or node.args[1] not in (1, 2):
+    """Use x^2 = x x, which torch computes so too, but as it computes any power."""
+    if not _calls(node, aten.pow.Tensor_Scalar) or node.args[1] != 2:
         return None
     x: fx.Node = node.args[0]  # type: ignore[assignment]  # its first argument
-    if not x.meta["val"].is_floating_point() or any(map(_mutates, x.users)):
+    if not x.meta["val"].is_floating_point():
         return None
-    if node.args[1] == 1:
-        return x
     with graph.inserting_before(node):
         return graph.call_function(aten.mul.Tensor, (x, x))
 

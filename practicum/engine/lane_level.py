@@ -161,7 +161,8 @@ def level_product(function: Any, *args: Any, **kwargs: Any) -> Tensor:
 
     A product of few columns is computed as A B = (B' A')', which MKL is several times faster with.
     """
-    *bias, a, b = args
+    *added, a, b = args
+    bias = [one.reshape((1,) * (3 - one.dim()) + tuple(one.shape)) for one in added]
     rows, columns = a.shape[1], b.shape[2]
     numbers = LINE // a.element_size()
     if columns < numbers <= rows:

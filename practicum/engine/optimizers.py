@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -135,4 +135,10 @@ def _without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
     bare: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in names}
     bare["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+
+    def reduced(self: Optimizer, protocol: SupportsIndex) -> Any:  # pickled as torch's own
+        state = object.__reduce_ex__(self, protocol)[2]
+        return object.__new__, (kind,), state
+
+    bare["__reduce_ex__"] = reduced
     return type(kind.__name__, (kind,), bare)

@@ -7,7 +7,6 @@ process for one worker, or any other executor that is handed in. Only the parent
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import importlib
 import multiprocessing
@@ -269,8 +268,7 @@ def _pool(workers: int) -> Iterator[tuple[Executor, Callable[[], list[BaseProces
 def prepare_worker(parent: int) -> None:
     """Make this process a worker.
 
-    It dies with its parent, lets Ctrl-C end the step, keeps memory that it freed, and ends without
-    taking its modules apart.
+    It dies with its parent, lets Ctrl-C end the step, and keeps memory that it freed.
 
     Args:
         parent: process id of the parent.
@@ -282,9 +280,6 @@ def prepare_worker(parent: int) -> None:
         os._exit(1)
     _keep_freed_memory()
     interrupt.listen_in_worker()
-    # Run last of what runs at the end. Without it Python takes apart every object that torch's
-    # modules made, for half a second, and the parent waits.
-    atexit.register(os._exit, 0)
 
 
 def _keep_freed_memory() -> None:

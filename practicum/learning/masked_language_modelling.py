@@ -106,6 +106,8 @@ def masked_loss(
 ) -> tuple[Float[Tensor, ""], Mapping[str, Tensor]]:
     """Return (1) of a batch (tokens [B, T],), and the share of right guesses as "right".
 
+    A guess is right if no word has a higher logit than the token.
+
     Args:
         network: tokens, `mask=` (where there is a token) and `places=` (b T + t of the tokens that
             are asked for, [P]) to logits [P, V]; `BERT` is one.

@@ -6,8 +6,9 @@ Numbering of this file, for a matrix M with entries m_e at (i_e, j_e):
     (3)  dJ/dm_e = sum over k of dJ/dY_(i_e, k) X_(j_e, k)               only where it is asked for
 
 Torch multiplies sparse matrices too, but not inside `torch.func.vmap`, which lanes are made of.
-Here the lanes' matrices, which have one pattern, become the blocks of one large matrix: there is
-one product, which is what makes many seeds on one graph cheap.
+Here the lanes' matrices, which have one pattern, become the blocks of one large matrix (one that
+all lanes share is repeated): there is one product, which is what makes many seeds on one graph
+cheap.
 
 Shapes: n rows, m columns, E stored entries, K columns of the dense matrix, L lanes.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import multiprocessing
 import os
@@ -161,22 +160,6 @@ def page_faults(number: int) -> int:
     for _ in range(10):
         ask()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-class Leaves:
-    """Makes a folder when Python takes it apart."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path, self.make = str(folder / "apart"), os.mkdir
-
-    def __del__(self) -> None:
-        self.make(self.path)
-
-
-def leave_traces(folder: str) -> None:
-    """Have two folders made at the end: by what is registered, and by an object of this module."""
-    atexit.register(os.mkdir, f"{folder}/registered")
-    globals()["kept until the end"] = Leaves(Path(folder))
 
 
 def crash(text: str) -> None:

@@ -19,7 +19,7 @@ SIZES = st.sampled_from([1, 2, 3, 7, 8, 10, 15, 16, 17, 33, 64])
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @settings(max_examples=60, deadline=None)
@@ -30,7 +30,9 @@ def test_products_equal_the_plain_ones_and_keep_their_layout(
     a, b = numbers(lanes, rows, inner, seed=1), numbers(lanes, inner, columns, seed=2)
     if turned:
         a, b = a.mT.contiguous().mT, b.mT.contiguous().mT
-    for bias in ((), (numbers(lanes, 1, columns),), (numbers(lanes, rows, columns),)):
+    shapes = ((lanes, 1, columns), (lanes, rows, columns), (rows, columns), (1, columns))
+    for shape in (None, *shapes, (rows, 1), (columns,), ()):
+        bias = () if shape is None else (numbers(*shape),)
         function = aten.baddbmm.default if bias else aten.bmm.default
         ours = level_product(function, *bias, a, b)
         expected = torch.einsum("lrk,lkc->lrc", a.double(), b.double()) + sum(bias)
@@ -58,8 +60,8 @@ def test_a_program_turns_its_products_of_few_columns_also_where_all_are_whole_li
     torch.testing.assert_close(module(a, b)[0], a @ b)
 
 
-def test_a_product_that_is_not_turned_back_would_be_seen() -> None:
-    a, b = numbers(2, 16, 16, seed=1), numbers(2, 16, 16, seed=2)
-    broken = torch.bmm(b.mT, a.mT)
+def test_factors_in_the_wrong_order_would_be_seen() -> None:
+    a, b = numbers(2, 16, 15, seed=1), numbers(2, 15, 16, seed=2)
+    wrong = level_product(aten.bmm.default, b.mT, a.mT)
     with pytest.raises(AssertionError):
-        torch.testing.assert_close(broken, torch.bmm(a, b))
+        torch.testing.assert_close(wrong, torch.bmm(a, b))

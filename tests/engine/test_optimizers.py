@@ -7,6 +7,7 @@ is recorded for a gradient, a process that imports torch's compiler although not
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from copy import deepcopy
@@ -91,6 +92,9 @@ def test_a_state_comes_back_and_hooks_are_called() -> None:
     with torch.no_grad():
         for a, b in zip(second, first, strict=True):
             a.copy_(b)
+    read = pickle.loads(pickle.dumps(one))
+    assert type(read) is torch.optim.Adam
+    assert str(read.state_dict()) == str(one.state_dict())
     other.load_state_dict(deepcopy(one.state_dict()))  # torch shares the tensors otherwise
     calls: list[str] = []
     other.register_step_post_hook(lambda *_: calls.append("step"))

@@ -1,7 +1,7 @@
 """What could be wrong here: workers that outlive their parent, bits that depend on the number of
 workers, one failing trial that takes the others with it, a dead worker that hangs the run or is not
-named, thread settings that leak, a worker that gives its memory back after every update or is slow
-to end, or skips what was to be done at its end. Processes are real; the chores are cheap.
+named, thread settings that leak, a worker that gives its memory back after every update. Processes
+are real; the chores are cheap.
 """
 
 from __future__ import annotations
@@ -206,20 +206,6 @@ def test_workers_keep_freed_memory_for_the_next_update_and_other_processes_do_no
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as plain:
         returned = results(tasks, executor=plain)
     assert max(kept.values()) < 100 < min(returned.values())
-
-
-def test_workers_end_with_what_is_registered_and_without_taking_modules_apart(
-    tmp_path: Path,
-) -> None:
-    def traces(folder: Path, **options: Any) -> set[str]:
-        folder.mkdir()
-        results([chore("leave_traces", folder=str(folder)), chore("square", number=1)], **options)
-        options.get("executor", ThreadPoolExecutor()).shutdown()
-        return {path.name for path in folder.iterdir()}
-
-    plain = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-    assert traces(tmp_path / "worker", workers=2) == {"registered"}
-    assert traces(tmp_path / "other", executor=plain) == {"registered", "apart"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux only")

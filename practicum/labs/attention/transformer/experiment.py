@@ -35,8 +35,9 @@ Pitfalls of naive reproductions
        work; every arm chooses its own.
     2. Padding counted in the loss: it would reward long padding. It is left out.
     3. Test sequences that were trained on. Short ones are few (512 of three tokens), so those that
-       training has seen are left out of the test. In the first verdict published here they were
-       not: a quarter of the test stood in training as well, in every arm alike.
+       training has seen are left out of the test, which therefore has fewer short ones than the
+       training and than the validation that chooses the rate. In the first verdict published here
+       they were not: a quarter of the test stood in training as well, in every arm alike.
     4. The task decides. Reversing needs the order and one place to look at; sorting needs no order;
        what one head costs in translation need not show in either.
 

@@ -40,7 +40,7 @@ class Drawn:
     Attributes:
         train: what it learns from.
         validation: what chooses the learning rate.
-        test: of the trained lengths, none of them among `train`.
+        test: of the trained lengths, none of them among `train`, so that few are short.
         longer: longer than any trained one.
         longest: all of the longest trained length, for pictures of the attention.
     """
