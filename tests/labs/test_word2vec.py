@@ -218,7 +218,7 @@ def test_neighbours_teach_and_shuffling_takes_it_away() -> None:
         "twins": 20,
         "twin_count": 40,
         "dimension": 20,
-        "passes": 6.0,
+        "passes": 12.0,
         "shared": 128,
         "rate": 0.05,
     }
