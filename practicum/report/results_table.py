@@ -12,12 +12,11 @@ from typing import Any
 
 from practicum.engine import files
 from practicum.errors import PracticumError
-from practicum.report import format, published
+from practicum.report import format, published, view
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-VERDICTS = ("supported", "undecided", "refuted")
 PAGE = "docs/verdicts.md"
 
 
@@ -31,7 +30,7 @@ def summary(results: str | Path, *, link: str = PAGE) -> str:
         link: the page with every claim, as README's links name it.
     """
     lines = [
-        f"| lab | about | {' | '.join(VERDICTS)} | n | data | command |",
+        f"| lab | about | {' | '.join(view.WORDS)} | n | data | command |",
         "|---|---|--:|--:|--:|--:|---|---|",
     ]
     total = Counter[str]()
@@ -42,7 +41,7 @@ def summary(results: str | Path, *, link: str = PAGE) -> str:
         cells = [
             f"[{cell(body['lab'])}]({link}#{path.stem})",
             cell(body["protocol"]["title"]),
-            *(str(counts[verdict]) for verdict in VERDICTS),
+            *(str(counts[verdict]) for verdict in view.WORDS),
             str(len(body["protocol"]["seeds"])),
             data(body),
             f"`{cell(body['command'])}`",
@@ -50,7 +49,7 @@ def summary(results: str | Path, *, link: str = PAGE) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     if len(lines) == 2:
         return ""
-    sums = " | ".join(str(total[verdict]) for verdict in VERDICTS)
+    sums = " | ".join(str(total[verdict]) for verdict in view.WORDS)
     return "\n".join([*lines, f"| **{len(lines) - 2} labs** | | {sums} | | | |"])
 
 
