@@ -9,8 +9,7 @@ drawing. A row has the bits that the loop would have drawn: `F.dropout` on a CPU
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -24,7 +23,6 @@ from practicum.errors import PracticumError
 Kind = Literal[
     "normal", "uniform", "integers", "bernoulli", "dropout", "exponential", "permutation"
 ]
-MANY = 100_000  # numbers from which on it pays to draw on several cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +85,11 @@ class Draw:
 def toss(rows: Tensor, p: float, generators: Sequence[torch.Generator]) -> None:
     """Fill each lane's row with the bits of its `bernoulli_(p)`, in less than half the time."""
     fast = rows.device.type == "cpu" and _known_coins()
-
-    def fill(row: Tensor, generator: torch.Generator) -> None:
+    for row, generator in zip(rows, generators, strict=True):
         if fast:
             _coins(row, p, generator)
         else:
             row.bernoulli_(p, generator=generator)
-
-    each_lane(fill, rows, generators)
 
 
 def _coins(row: Tensor, p: float, generator: torch.Generator) -> None:
@@ -102,23 +97,6 @@ def _coins(row: Tensor, p: float, generator: torch.Generator) -> None:
     # with p, one after the other. Drawn all at once, and compared as integers, they are the same.
     drawn = torch.empty_like(row, dtype=torch.int64).random_(generator=generator)
     torch.lt(drawn.bitwise_and_(2**53 - 1), math.ceil(p * 2**53), out=row)
-
-
-def each_lane(
-    fill: Callable[[Tensor, torch.Generator], object],
-    rows: Tensor,
-    generators: Sequence[torch.Generator],
-) -> None:
-    """Fill every lane's row from its own generator; many numbers on several cores at once."""
-    if rows.device.type != "cpu" or rows.numel() < MANY or torch.get_num_threads() == 1:
-        list(map(fill, rows.unbind(), generators))
-    else:  # torch draws on one core, and lets go of Python's lock meanwhile
-        list(_pool(torch.get_num_threads()).map(fill, rows.unbind(), generators))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="draws")
 
 
 @cache
@@ -258,7 +236,8 @@ class LaneGenerators:
             if draw.kind in ("bernoulli", "dropout"):
                 toss(rows, draw.argument[0], generators)
             else:
-                each_lane(draw.fill, rows, generators)
+                for row, generator in zip(rows, generators, strict=True):
+                    draw.fill(row, generator)
             draw.finish(rows)
 
     def states(self, lane: int) -> dict[str, Tensor]:

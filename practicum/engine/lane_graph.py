@@ -177,35 +177,41 @@ _REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
 )
 
 
-_FILLED = frozenset(
-    {
-        aten.scalar_tensor.default,
-        aten.zeros.default,
-        aten.ones.default,
-        aten.full.default,
-        aten.new_zeros.default,
-        aten.new_ones.default,
-        aten.new_full.default,
-        aten.zeros_like.default,
-        aten.ones_like.default,
-        aten.full_like.default,
-    }
-)
-
-
 def _fold(module: fx.GraphModule) -> None:
-    """Keep tensors that are filled with one number from run to run; nothing writes into them."""
-    for i, node in enumerate(list(module.graph.nodes)):
-        given_away = any(user.op == "output" or _is_batch_norm(user) for user in node.users)
-        if not _calls(node, *_FILLED) or given_away:
+    """Compute once what is the same in every run: filled tensors, positions, masks.
+
+    Of tensors from outside only indices and masks count as such. Others a loss may close over for
+    the sake of changing them between steps.
+    """
+    graph: fx.Graph = module.graph
+    same: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "get_attr":
+            known = not node.meta["val"].is_floating_point()
+        else:
+            drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+            known = not drawn and same.issuperset(node.all_input_nodes)
+            known = known and node.op == "call_function"
+        if known:
+            same.add(node)
+    for i, node in enumerate(list(graph.nodes)):
+        if node not in same or node.op == "get_attr" or not isinstance(node.meta["val"], Tensor):
             continue
-        name = f"filled{i}"
+        readers = [user for user in node.users if not _keeps(user) and user not in same]
+        if not readers:
+            continue
+        name = f"folded{i}"
         module.register_buffer(name, node.meta["val"], persistent=False)
-        with module.graph.inserting_before(node):
-            kept = module.graph.get_attr(name)
+        with graph.inserting_before(node):
+            kept = graph.get_attr(name)
         kept.meta["val"] = node.meta["val"]
-        node.replace_all_uses_with(kept)
-        module.graph.erase_node(node)
+        for reader in readers:
+            reader.replace_input_with(node, kept)
+
+
+def _keeps(node: fx.Node) -> bool:
+    """Return whether a node gives its inputs away, or may write into them."""
+    return node.op == "output" or _is_batch_norm(node)
 
 
 def _merge_repeated(graph: fx.Graph) -> None:

@@ -31,13 +31,14 @@ from practicum.errors import PracticumError
 class Pattern:
     """Where a matrix has entries: sorted by row, then by column, no place twice.
 
+    Places are numbers of 32 bits, which the product is faster with.
+
     Attributes:
         at: [2, E] rows and columns.
         across: [2, E] the same of the transpose, sorted its way.
         order: [E] the entries in the order of the transpose.
         back: [E] the entries of the transpose in the order of the matrix.
-        starts: [n + 1] the number of entries before each row, and of all; 32 bits, which the
-            product is faster with.
+        starts: [n + 1] the number of entries before each row, and of all.
         starts_across: [m + 1] the same of the transpose.
         shape: (n, m).
     """
@@ -62,6 +63,15 @@ class Pattern:
             starts_across=self.starts,
             shape=self.shape[::-1],
         )
+
+    def repeated(self, lanes: int) -> tuple[Int[Tensor, "Ln_1"], Int[Tensor, "LE"]]:
+        """Return the starts and columns of a matrix with this pattern in each block."""
+        starts, columns = self.starts, self.at[1]
+        if lanes == 1:
+            return starts, columns
+        lane = torch.arange(lanes, dtype=torch.int32, device=starts.device).unsqueeze(1)
+        starts = torch.cat(((starts[:-1] + len(columns) * lane).flatten(), starts[-1:] * lanes))
+        return starts, (columns + self.shape[1] * lane).flatten()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +103,7 @@ class Sparse:
         place = at[0] * shape[1] + at[1]
         places, where = torch.unique(place, return_inverse=True)  # sorted by row, then column
         total = values.new_zeros(len(places)).index_add(0, where, values)
-        at = torch.stack((places // shape[1], places % shape[1]))
+        at = torch.stack((places // shape[1], places % shape[1])).int()
         order = torch.argsort(at[1], stable=True)  # by column; rows stay in order within one
         pattern = Pattern(
             at=at,
@@ -142,32 +152,6 @@ def _starts(rows: Tensor, n: int) -> Tensor:
     return torch.cat((count.new_zeros(1), count)).int()
 
 
-# An operation of torch in its own right: what records a program for lanes sees one call on
-# ordinary tensors, and no sparse ones, which it cannot record.
-@torch.library.custom_op(
-    "practicum::sparse_product",
-    mutates_args=(),
-    schema="(Tensor starts, Tensor columns, Tensor values, Tensor x) -> Tensor",
-)
-def _multiply(starts: Tensor, columns: Tensor, values: Tensor, x: Tensor) -> Tensor:
-    # A row of the product is a weighted sum of rows of x, a bag of them: on a CPU, torch adds up
-    # bags up to three times as fast as it multiplies with its own sparse matrices.
-    lanes, entries = values.shape
-    n, m = len(starts) - 1, x.shape[1]
-    lane = torch.arange(lanes, dtype=torch.int32, device=starts.device).unsqueeze(1)
-    starts = torch.cat(((starts[:-1] + entries * lane).flatten(), starts[-1:] * lanes))
-    columns = (columns.int() + m * lane).flatten()
-    product: Tensor = torch.embedding_bag(  # Eq. (1)
-        x.detach().flatten(0, 1),
-        columns,
-        starts,
-        mode=0,  # a sum
-        per_sample_weights=values.detach().flatten(),
-        include_last_offset=True,
-    )[0]
-    return product.view(lanes, n, -1)
-
-
 class _Product(torch.autograd.Function):
     """Eq. (1) for several matrices of one pattern, with its gradient and its rule for lanes.
 
@@ -176,8 +160,18 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
-        product: Tensor = _multiply(pattern.starts, pattern.at[1], values, x)
-        return product
+        # A row of the product is a weighted sum of rows of x, a bag of them: on a CPU, torch adds
+        # up bags up to three times as fast as it multiplies with its own sparse matrices.
+        starts, columns = pattern.repeated(len(values))
+        product: Tensor = torch.embedding_bag(  # Eq. (1)
+            x.detach().flatten(0, 1),
+            columns,
+            starts,
+            mode=0,  # a sum
+            per_sample_weights=values.detach().flatten(),
+            include_last_offset=True,
+        )[0]
+        return product.view(len(values), pattern.shape[0], x.shape[2])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Pattern], output: Tensor) -> None:
