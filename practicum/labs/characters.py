@@ -1,4 +1,4 @@
-"""What labs about texts of characters share: parts as numbers, targets, and pictures of writing."""
+"""What labs about characters share: text as numbers, losses of counts, what was written."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from practicum.engine.seeds import streams
 from practicum.errors import PracticumError
 from practicum.labs import figures as draw
 from practicum.learning import autoregressive
+from practicum.learning.ngrams import KneserNey
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,13 +77,13 @@ def corpus(setup: Reads) -> Corpus:
     return Corpus(train=train, validation=validation, test=test, characters=characters)
 
 
-def targets(losses: Float[Tensor, "n"], block: int) -> Float[Tensor, "m T"]:
+def window_losses(table: KneserNey, tokens: Int[Tensor, "n"], block: int) -> Float[Tensor, "m T"]:
     """Return a table's losses of the characters that a network is asked for, window by window.
 
-    A table reads on across the borders of windows. The first character of a text is no target.
+    Like a network, it knows nothing of what stands before a window.
     """
-    whole = (len(losses) - 1) // block * block
-    return losses[1 : 1 + whole].view(-1, block)
+    each = autoregressive.windows(tokens, block, step=block)
+    return torch.stack([table.losses(one)[1:] for one in each])
 
 
 def write(

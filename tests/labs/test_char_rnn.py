@@ -13,12 +13,13 @@ import torch
 from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.labs import characters
-from practicum.labs.characters import Corpus, corpus, folded, targets
+from practicum.labs.characters import Corpus, corpus, folded, window_losses
 from practicum.labs.lab import load, replaced, setups_at
 from practicum.labs.sequences.char_rnn import experiment, learning
 from practicum.labs.sequences.char_rnn.experiment import ARMS, SCALES, Setup, trial
 from practicum.labs.sequences.char_rnn.networks import CharRNN, build, carried_losses, size
 from practicum.learning import autoregressive
+from practicum.learning.ngrams import KneserNey
 
 TINY = {"hidden": 8, "heads": 2, "block": 5, "batch_size": 4, "steps": 3, "points": 2}
 TINY |= {"train_size": 600, "held_size": 60, "sampled": 3}
@@ -88,9 +89,19 @@ def test_forget_gates_start_open_and_nothing_else_is_moved() -> None:
 
 
 def test_tables_are_asked_for_the_characters_that_networks_are_asked_for() -> None:
-    text = torch.arange(33)
-    asked = autoregressive.windows(text, 5, step=5)[:, 1:]
-    assert torch.equal(targets(text, 5), asked)
+    g = torch.Generator().manual_seed(3)
+    table = KneserNey(torch.randint(4, (200,), generator=g), 3, 4)
+    text = torch.randint(4, (33,), generator=g)
+    losses = window_losses(table, text, 5)
+    asked = autoregressive.windows(text, 5, step=5)
+    assert losses.shape == asked[:, 1:].shape
+    for window, found in zip(asked, losses, strict=True):
+        for t in range(1, 6):  # what stands before the window would change the first
+            alone = table.losses(window[: t + 1])[t]
+            torch.testing.assert_close(found[t - 1], alone, rtol=0, atol=0)
+    on = table.losses(text)[1:31].view(6, 5)
+    assert torch.equal(losses[:, 1:], on[:, 1:])
+    assert not torch.equal(losses[:, 0], on[:, 0])
 
 
 def test_networks_see_the_same_windows_and_the_test_text_chooses_nothing(

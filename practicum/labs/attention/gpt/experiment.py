@@ -38,8 +38,8 @@ Pitfalls of naive reproductions
     README, is the best of many looks at the validation text. Losses of different windows cannot be
     compared: a longer one gives more to read. Counting embeddings as parameters bends the curve at
     its small end. A small text is soon used up: beyond some size the curve bends back.
-    Tables of counts read on across the borders of windows, where networks begin with nothing; that
-    is worth less than 0.1 nats to the tables, and they are ahead by far more.
+    Tables of counts that read on across the borders of windows, where networks begin with nothing:
+    so it was in the first verdict published here. They begin each window with nothing now.
     Deviations from nanoGPT: our GPT-2 has biases, weight decay also acts on biases, norms and
     embeddings, and windows are drawn without replacement.
     The loss of the counts, which has nothing random, was known before the claims were fixed; no

@@ -15,7 +15,7 @@ from practicum.engine.fit import fit
 from practicum.engine.optimizers import AdamW
 from practicum.engine.schedules import Cosine
 from practicum.engine.services import Measurements, Services
-from practicum.labs.characters import Corpus, corpus, targets, write
+from practicum.labs.characters import Corpus, corpus, window_losses, write
 from practicum.learning import autoregressive
 from practicum.learning.ngrams import KneserNey
 from practicum.nn.gpt2 import GPT2, GPT2Config
@@ -83,7 +83,7 @@ def count(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     assert setup.order is not None
     text, block = corpus(setup), setup.block
     table = KneserNey(text.train, setup.order, len(text.characters))
-    validation, test = (targets(table.losses(part), block) for part in (text.validation, text.test))
+    validation, test = (window_losses(table, part, block) for part in (text.validation, text.test))
     at = points(setup.steps, max(1, setup.steps // setup.points))
     values = measured(setup, text, [validation] * len(seeds), [test] * len(seeds))
     return Measurements(
@@ -124,7 +124,7 @@ def target(setup: Setup, text: Corpus) -> float:
     if setup.target is not None:
         return setup.target
     pairs = KneserNey(text.train, 2, len(text.characters))
-    parts = [targets(pairs.losses(part), setup.block) for part in (text.validation, text.test)]
+    parts = [window_losses(pairs, part, setup.block) for part in (text.validation, text.test)]
     return float(torch.cat(parts).mean())
 
 

@@ -38,8 +38,8 @@ Pitfalls of naive reproductions
     that starts from an empty state is at a loss: compare at one window length, or carry the state.
     Counts in their simplest form, without smoothing, are a weak control. After many passes the
     order of counts and network is another one: that is what the scale `paper` is for.
-    Tables of counts read on across the borders of windows, where networks begin with nothing; that
-    is worth less than 0.1 nats to the tables, and they are ahead by far more.
+    Tables of counts that read on across the borders of windows, where networks begin with nothing:
+    so it was in the first verdict published here. They begin each window with nothing now.
     Windows begin anywhere and with an empty state while learning; char-rnn goes through the text in
     order and carries the state over. Our claim about carrying is about reading, not learning.
     The loss of the counts, which has nothing random, was known before the claims were fixed; no

@@ -15,7 +15,7 @@ from practicum.engine.fit import fit
 from practicum.engine.optimizers import Adam
 from practicum.engine.schedules import Cosine
 from practicum.engine.services import Measurements, Services
-from practicum.labs.characters import corpus, targets, write
+from practicum.labs.characters import corpus, window_losses, write
 from practicum.labs.sequences.char_rnn.networks import CharRNN, build, carried_losses, size
 from practicum.learning import autoregressive
 from practicum.learning.ngrams import KneserNey
@@ -78,7 +78,7 @@ def count(setup: Setup, seeds: Sequence[int], services: Services) -> Measurement
     """Count the arm's runs of characters; every seed gets the same."""
     text, block = corpus(setup), setup.block
     table = KneserNey(text.train, setup.order, len(text.characters))
-    validation, test = (targets(table.losses(part), block) for part in (text.validation, text.test))
+    validation, test = (window_losses(table, part, block) for part in (text.validation, text.test))
     at = points(setup.steps, max(1, setup.steps // setup.points))
     return Measurements(
         values={
