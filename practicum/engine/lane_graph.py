@@ -18,9 +18,14 @@ _RESHAPES = frozenset({aten.view.default, aten._unsafe_view.default, aten.expand
 _LAST_TWO = ((1, 2), (2, 1), (-1, -2), (-2, -1))
 
 
-def tidy(module: fx.GraphModule) -> None:
-    """Rewrite a traced program in place."""
+def tidy(module: fx.GraphModule) -> Sequence[Tensor]:
+    """Rewrite a traced program in place.
+
+    Returns:
+        The tensors from outside whose numbers are part of the program now.
+    """
     graph = module.graph
+    folded: Sequence[Tensor] = ()
     mutated = [node.args[0] for node in graph.nodes if _mutates(node)]
     if all(isinstance(one, fx.Node) and one.op == "placeholder" for one in mutated):
         for node in list(graph.nodes):
@@ -31,11 +36,12 @@ def tidy(module: fx.GraphModule) -> None:
                     node.replace_all_uses_with(replacement)
                     graph.erase_node(node)
                     break
-        _fold(module)
+        folded = _fold(module)
         if not mutated and not any(map(_is_batch_norm, graph.nodes)):
             _merge_repeated(graph)  # to read again what was written in between is no repetition
     graph.eliminate_dead_code()
     module.recompile()
+    return folded
 
 
 def remeasure(module: fx.GraphModule, example: Sequence[Tensor]) -> None:
@@ -177,28 +183,50 @@ _REWRITES: tuple[Callable[[fx.Graph, fx.Node], fx.Node | None], ...] = (
 )
 
 
-def _fold(module: fx.GraphModule) -> None:
+_FILLED = frozenset(
+    {
+        aten.scalar_tensor.default,
+        aten.zeros.default,
+        aten.ones.default,
+        aten.full.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.full_like.default,
+    }
+)
+
+
+def _fold(module: fx.GraphModule) -> Sequence[Tensor]:
     """Compute once what is the same in every run: filled tensors, positions, masks.
 
     Of tensors from outside only indices and masks count as such. Others a loss may close over for
     the sake of changing them between steps.
+
+    Returns:
+        The tensors from outside that must not change from now on.
     """
     graph: fx.Graph = module.graph
     same: set[fx.Node] = set()
     for node in graph.nodes:
         if node.op == "get_attr":
-            known = not node.meta["val"].is_floating_point()
+            known = _is_index(node.meta["val"])
         else:
             drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-            known = not drawn and same.issuperset(node.all_input_nodes)
-            known = known and node.op == "call_function"
+            known = _calls(node, *_FILLED) or (
+                node.op == "call_function" and not drawn and same.issuperset(node.all_input_nodes)
+            )
         if known:
             same.add(node)
+    outside = [node for node in same if node.op == "get_attr"]
+    read = [one.meta["val"] for one in outside if not same.isdisjoint(one.users)]
     for i, node in enumerate(list(graph.nodes)):
-        if node not in same or node.op == "get_attr" or not isinstance(node.meta["val"], Tensor):
+        if node not in same or node.op == "get_attr":
             continue
         readers = [user for user in node.users if not _keeps(user) and user not in same]
-        if not readers:
+        if not readers or not isinstance(node.meta.get("val"), Tensor):
             continue
         name = f"folded{i}"
         module.register_buffer(name, node.meta["val"], persistent=False)
@@ -207,6 +235,11 @@ def _fold(module: fx.GraphModule) -> None:
         kept.meta["val"] = node.meta["val"]
         for reader in readers:
             reader.replace_input_with(node, kept)
+    return read
+
+
+def _is_index(one: Tensor) -> bool:
+    return not (one.is_floating_point() or one.is_complex() or one.is_inference())
 
 
 def _keeps(node: fx.Node) -> bool:

@@ -139,9 +139,10 @@ def trace(
 
     memory = tuple(draw.empty(stacked.lanes).zero_() for draw in draws)
     others_now = (other.clone() for other in stacked.others.values())  # running statistics move
-    module = _traced(program, whole, [*stacked.moved.values(), *others_now, *batch, *memory])
+    example = [*stacked.moved.values(), *others_now, *batch, *memory]
+    module, folded = _traced(program, whole, example)
     run = torch.compile(module, dynamic=False) if compile else module.forward
-    return Program(run, tuple(moves), draws, memory)
+    return Program(_unchanged(run, folded), tuple(moves), draws, memory)
 
 
 def trace_call(
@@ -176,7 +177,8 @@ def trace_call(
         several = isinstance(output, tuple)
         return output if several else (output,)
 
-    run = _traced(program, whole, [*stacked.tensors, *inputs]).forward
+    module, folded = _traced(program, whole, [*stacked.tensors, *inputs])
+    run = _unchanged(module.forward, folded)
     return run if several else lambda *flat: run(*flat)[0]
 
 
@@ -184,7 +186,28 @@ def _call(name: str) -> Callable[..., Any]:
     return lambda networks, inputs, noise: networks[name](*inputs)
 
 
-def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]) -> Any:
+def _unchanged(run: Callable[..., Any], folded: Sequence[Tensor]) -> Callable[..., Any]:
+    """Return a program that refuses to run once a tensor that it has read once has changed."""
+    if not folded:
+        return run
+    versions = [(one, one._version) for one in folded]
+
+    def checked(*flat: Tensor) -> Any:
+        for one, version in versions:
+            if one._version != version:
+                raise PracticumError(
+                    f"a tensor of {one.dtype} that the loss or a network closes over was changed "
+                    "between two steps; lanes read whole numbers and truth values once. Hand it "
+                    "over with the batch, make it floating-point, or run seed by seed"
+                )
+        return run(*flat)
+
+    return checked
+
+
+def _traced(
+    program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
+) -> tuple[Any, Sequence[Tensor]]:
     with _trail(whole) as trail, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*performance drop.*")
         try:
@@ -197,12 +220,12 @@ def _traced(program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
                 f"{trail()} cannot run in lanes: {said} It runs seed by seed in workers instead "
                 "(the loop path, which the planner chooses)"
             ) from error
-    tidy(module)
+    folded = tidy(module)
     remeasure(module, example)
     level(module)
     for node in module.graph.nodes:
         node.meta.clear()  # the recorded tensors
-    return module
+    return module, folded
 
 
 @contextmanager

@@ -100,6 +100,7 @@ class Sparse:
             raise PracticumError(
                 f"entries at rows and columns outside a matrix of shape {list(shape)}; count from 0"
             )
+        at = at.long()  # a product of two numbers of 32 bits may need more
         place = at[0] * shape[1] + at[1]
         places, where = torch.unique(place, return_inverse=True)  # sorted by row, then column
         total = values.new_zeros(len(places)).index_add(0, where, values)

@@ -747,6 +747,40 @@ def test_what_every_run_computes_alike_is_computed_once() -> None:
     assert module(torch.ones(3))[0].tolist() == [-1.0, 16.0, 36.0]
 
 
+ORDER = torch.arange(K).flip(0)
+_PARTS: dict[str, Callable[[], Tensor]] = {
+    "split": lambda: torch.cat(torch.arange(K).split(2)[::-1]),
+    "unbind": lambda: torch.stack(ORDER.unbind()),
+    "sort": lambda: ORDER.sort()[1],
+    "number": lambda: torch.arange(int((ORDER + 1).max())),
+    "branch": lambda: ORDER if bool((ORDER > 1).any()) else ORDER.flip(0),
+    "mean": lambda: torch.var_mean(ORDER.double())[1].long() + torch.zeros(K, dtype=torch.long),
+}
+
+
+@pytest.mark.parametrize("part", _PARTS)
+def test_indices_may_be_computed_in_every_way(part: str) -> None:
+    def loss(networks: Networks, batch: Batch, noise: Noise) -> tuple[Tensor, dict[str, Any]]:
+        x, y = batch
+        return F.cross_entropy(networks["net"](x)[:, _PARTS[part]()] * (1 + ORDER.double()), y), {}
+
+    check_against_loop(recipe(loss=loss))
+
+
+def test_a_mask_that_changes_between_steps_is_refused() -> None:
+    mask = torch.ones(K, dtype=torch.bool)
+
+    def loss(networks: Networks, batch: Batch, noise: Noise) -> tuple[Tensor, dict[str, Any]]:
+        return F.cross_entropy(networks["net"](batch[0]) * mask.double(), batch[1]), {}
+
+    def evaluate(networks: Networks, seed: int) -> dict[str, float]:
+        mask[0] = False
+        return {}
+
+    with pytest.raises(PracticumError, match=r"tensor of torch\.bool .* changed between two steps"):
+        train(recipe(loss=loss, evaluate=evaluate), (3, 4), services("lanes"))
+
+
 def test_a_last_layer_may_add_a_tensor_that_all_lanes_share() -> None:
     shared = torch.linspace(-1, 1, 10)
 

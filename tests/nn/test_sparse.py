@@ -5,12 +5,18 @@ laid side by side in the wrong order.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+from practicum.engine.arithmetic import Arithmetic
+from practicum.engine.fit import fit
+from practicum.engine.optimizers import Adam
+from practicum.engine.services import Services
 from practicum.errors import PracticumError
 from practicum.nn.sparse import Sparse
 
@@ -192,3 +198,35 @@ def test_an_entry_outside_the_matrix_is_an_error(at: list[list[int]]) -> None:
 def test_shapes_that_do_not_meet_are_an_error() -> None:
     with pytest.raises(PracticumError, match=r"expected \[3, K\]"):
         Sparse.of_dense(torch.ones(2, 3)) @ torch.ones(2, 4)
+
+
+def test_values_that_are_trained_are_trained_alike_in_lanes() -> None:
+    at, values = drawn(5, 6, 4, 9)
+    sparse = Sparse.of(at, values, (6, 4))
+    x = torch.randn(10, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = nn.Parameter(sparse.values + torch.randn_like(sparse.values))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return sparse.with_values(self.values) @ x[0]
+
+    def curves(path: Literal["loop", "lanes"]) -> Tensor:
+        run = fit(
+            Weighted, loss=lambda net, batch, noise: net(batch[0]).square().sum(),
+            optimizer=Adam(lr=0.1), data=(x,), batch_size=1, steps=4, every=1, seeds=[0, 1],
+            services=Services(arithmetic=Arithmetic(path=path, precision="float64")),
+        )  # fmt: skip
+        return run.curves["loss"]
+
+    torch.testing.assert_close(curves("lanes"), curves("loop"), rtol=1e-10, atol=1e-12)
+
+
+def test_places_of_a_pattern_may_make_a_large_matrix_again() -> None:
+    at = torch.tensor([[62_000, 1], [5, 2]])
+    first = Sparse.of(at, torch.tensor([2.0, 3.0]), (70_000, 70_000))
+    again = Sparse.of(first.pattern.at, first.values, first.shape)
+    assert again.pattern.at.tolist() == [[1, 62_000], [2, 5]]
+    assert again.values.tolist() == [3.0, 2.0]
