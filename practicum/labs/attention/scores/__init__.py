@@ -1,0 +1,1 @@
+"""The lab scores: dot products with and without a scale, beside the other scores."""
