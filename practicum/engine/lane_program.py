@@ -140,9 +140,7 @@ def trace(
     memory = tuple(draw.empty(stacked.lanes).zero_() for draw in draws)
     others_now = (other.clone() for other in stacked.others.values())  # running statistics move
     example = [*stacked.moved.values(), *others_now, *batch, *memory]
-    module, folded = _traced(program, whole, example)
-    run = torch.compile(module, dynamic=False) if compile else module.forward
-    return Program(_unchanged(run, folded), tuple(moves), draws, memory)
+    return Program(_traced(program, whole, example, compile), tuple(moves), draws, memory)
 
 
 def trace_call(
@@ -177,8 +175,7 @@ def trace_call(
         several = isinstance(output, tuple)
         return output if several else (output,)
 
-    module, folded = _traced(program, whole, [*stacked.tensors, *inputs])
-    run = _unchanged(module.forward, folded)
+    run = _traced(program, whole, [*stacked.tensors, *inputs])
     return run if several else lambda *flat: run(*flat)[0]
 
 
@@ -206,8 +203,8 @@ def _unchanged(run: Callable[..., Any], folded: Sequence[Tensor]) -> Callable[..
 
 
 def _traced(
-    program: Callable[..., Any], whole: Whole, example: Sequence[Tensor]
-) -> tuple[Any, Sequence[Tensor]]:
+    program: Callable[..., Any], whole: Whole, example: Sequence[Tensor], compile: bool = False
+) -> Callable[..., Any]:
     with _trail(whole) as trail, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*performance drop.*")
         try:
@@ -225,7 +222,7 @@ def _traced(
     level(module)
     for node in module.graph.nodes:
         node.meta.clear()  # the recorded tensors
-    return module, folded
+    return _unchanged(torch.compile(module, dynamic=False) if compile else module.forward, folded)
 
 
 @contextmanager
